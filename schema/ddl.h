@@ -1,0 +1,66 @@
+/*
+ * ddl - the schema phases of a run: pre-data before the load, the rest after it.
+ *
+ * Applied by our own sessions in transactions of at most DDL_BATCH entries, each with its ledger
+ * rows, so that a kill between two entries resumes after the last. What exists in the target is left
+ * as it is ("present"); what cannot or must not be carried is "left out", with its reason. Tables
+ * that were there before the run keep their own indexes, constraints and triggers.
+ *
+ * THREADS	ddl_post_data() starts its own sessions and threads; the others run in the caller's.
+ */
+#ifndef SCHEMA_DDL_H
+#define SCHEMA_DDL_H
+
+#include "common/event.h"
+#include "schema/archive.h"
+#include "schema/ledger.h"
+
+#define DDL_BATCH 200
+
+struct ddl {
+	const struct conn *target;
+	const char *run;
+	int64_t generation;
+	struct stop *stop;
+	struct events *events; /* may be NULL */
+	int jobs;	       /* sessions of the post-data phase, at least 1 */
+	/* For display; may be NULL. done of total; what is being built now. */
+	void (*progress)(void *ctx, const char *phase, int done, int total, const char *now);
+	void *progress_ctx;
+};
+
+/* Extensions, schemas, types, functions, tables, sequences, defaults, views. */
+int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
+
+/*
+ * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there before
+ * the run are set aside, and user triggers disabled: definition and mark in one transaction with the
+ * change. Idempotent. What cannot be dropped stays, with the reason in an event.
+ */
+int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
+
+/*
+ * Indexes and constraints (several sessions, one table at a time each; HNSW alone with memory and
+ * workers), then foreign keys NOT VALID + VALIDATE, then all other post-data in order; then what was
+ * set aside. Retries what the target's absence interrupted.
+ */
+int ddl_post_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
+int ddl_restore_aside(const struct ddl *d, struct err *e) MUST_CHECK;
+
+/* REFRESH MATERIALIZED VIEW, in dependency order, of those the archive carried. */
+int ddl_refresh_views(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
+/* VACUUM (ANALYZE) of the named tables; partition roots get ANALYZE. */
+int ddl_vacuum(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
+
+/* Sequence values: read in the source (after the snapshot) into JSON, set in the target from it. */
+int ddl_read_sequences(struct pg *source, json_t **ret, struct err *e) MUST_CHECK;
+int ddl_set_sequences(const struct ddl *d, const json_t *values, struct err *e) MUST_CHECK;
+
+/*
+ * What `abort` would remove: objects the run created, newest first, as JSON array of
+ * {type, name, sql}; ddl_drop_created() runs it in one transaction with the ledger rows.
+ */
+int ddl_list_created(struct pg *target, const char *run, json_t **ret, struct err *e) MUST_CHECK;
+int ddl_drop_created(struct pg *target, const char *run, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * ledger - what arrived, written in the target beside it: schema "neonferry".
+ *
+ * The truth about a run. Every change a run makes in the target is committed in one transaction
+ * with the row that records it; local files are a cache of it.
+ *
+ *   neonferry.run        run, generation, state, started, ended, tool, source, detail (jsonb)
+ *   neonferry.chunk      one row a loaded chunk; primary key (run, chunk): the claim
+ *   neonferry.object     schema entries: run, section, entry, tag, outcome ('applied','present',
+ *                        'left out'), detail
+ *   neonferry.set_aside  indexes, constraints, triggers dropped or disabled for the load, with all
+ *                        that is needed to restore them; restored is NULL until they are
+ *   neonferry.relation   one row a table of the run: how it was found (created, empty, emptied,
+ *                        appended to), tally before the first chunk
+ *
+ * INVARIANT	A run's generation only grows. Each takeover raises it; a claim carries the copier's
+ *		generation through a sub-select that is NULL for a stale one, and the column is NOT NULL,
+ *		so a forgotten copier can never load (SQLSTATE 23502 on neonferry.chunk.generation).
+ * LIMIT	Run names are 1 to 40 characters of [a-z0-9-].
+ */
+#ifndef SCHEMA_LEDGER_H
+#define SCHEMA_LEDGER_H
+
+#include "common/pg.h"
+
+#include <jansson.h>
+
+/* Makes schema and tables where missing; refuses a ledger of a newer format by name. */
+int ledger_install(struct pg *target, struct err *e) MUST_CHECK;
+bool ledger_run_name_ok(const char *run);
+
+/* Registers a new run (generation 1). detail is borrowed JSON. An existing one is ERR_USAGE. */
+int ledger_begin(struct pg *target, const char *run, const char *tool, const json_t *detail,
+		 struct err *e) MUST_CHECK;
+
+/*
+ * Takes a run over: ends surviving backends of its earlier copiers (same role, application_name
+ * "neonferry <run>..."), then raises the generation under the run's row lock, which waits for
+ * claims in flight (they hold it FOR SHARE). A run that the ledger does not know is ERR_RESUME.
+ */
+int ledger_take_over(struct pg *target, const char *run, int64_t *ret_generation, struct err *e)
+	MUST_CHECK;
+
+/* "running", "loaded", "done", "aborted". Fenced by the generation: ERR_RESUME when stale. */
+int ledger_set_state(struct pg *target, const char *run, int64_t generation, const char *state,
+		     struct err *e) MUST_CHECK;
+
+/* Adds the SQL of the fence: (SELECT generation FROM neonferry.run WHERE ... FOR SHARE). */
+void ledger_fence(struct text *sql, const char *run, int64_t generation);
+
+/* All rows of one ledger table of a run as JSON array of objects (new reference). */
+int ledger_rows(struct pg *target, const char *run, const char *table, json_t **ret, struct err *e)
+	MUST_CHECK;
+
+/* Removes all ledger rows of a run; the schema too when it was the last run. */
+int ledger_forget(struct pg *target, const char *run, struct err *e) MUST_CHECK;
+
+#endif
