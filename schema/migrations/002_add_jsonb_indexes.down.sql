@@ -1,0 +1,2 @@
+DROP INDEX public.vector_documents_record_type;
+DROP INDEX public.vector_documents_metadata;

@@ -1,0 +1,13 @@
+DROP VIEW public.vector_search_stats;
+DROP FUNCTION public.rebuild_vector_indexes;
+DROP FUNCTION public.hybrid_search;
+DROP FUNCTION public.similarity_search;
+DROP FUNCTION public.record_search;
+DROP FUNCTION public.upsert_embedding;
+DROP FUNCTION public.default_embedding_model;
+DROP TABLE public.cache_invalidation_log;
+DROP TABLE public.search_performance_metrics;
+DROP TABLE public.user_search_settings;
+DROP TABLE public.embeddings;
+DROP TABLE public.embedding_models;
+DROP FUNCTION public.log_cache_invalidation;
