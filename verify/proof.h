@@ -8,7 +8,8 @@
  * A table passes when, for the table and each of its collections:
  *   rows of the stream = independent count in the source = rows in the target, and
  *   digest of the stream = digest in the target
- * (with append: target before + stream = target after). The independent count is asked for: without
+ * (with append: target before + stream = target after; then the collections share the table's
+ * verdict, because what was there before is not divided). The independent count is asked for: without
  * it a range never read would be missing on both sides.
  */
 #ifndef VERIFY_PROOF_H
@@ -57,7 +58,9 @@ int proof_run(const struct conn *target, struct proof_table *tables, int n, int 
 
 /*
  * The tally of one table (or root) and of its collections in one database, by the catalog's column
- * rules: what proof_run() uses for the target and `verify` for a source. text_mode as above.
+ * rules: what proof_run() uses for the target and `verify` for a source. text_mode as above. The
+ * collections (malloc'ed, proof_collections_free()) come in no order, each tally in its `target`;
+ * NULL and 0 where collection_column is NULL.
  */
 int proof_tally(struct pg *pg, const struct table *t, const char *collection_column, bool text_mode,
 		struct tally *ret, struct proof_collection **ret_collections, int *ret_n,

@@ -1,0 +1,61 @@
+#include "verify/session.h"
+
+#include "common/clock.h"
+#include "common/stop.h"
+
+#include <time.h>
+
+#define BACKOFF_BASE_MS 200
+#define BACKOFF_CAP_MS  10000
+
+static int tune(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg,
+		       "SET jit = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
+		       "SET min_parallel_table_scan_size = 0",
+		       e);
+}
+
+static int open_once(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
+		     struct err *e)
+{
+	AUTO(pg) struct pg *pg = NULL;
+
+	if (pg_open(&pg, conn, name, stop, e) || tune(pg, e))
+		return -1;
+	*ret = GIVE(&pg);
+	return 0;
+}
+
+bool session_again(const struct err *e, unsigned *attempt, uint64_t deadline, struct stop *stop)
+{
+	struct err ignored = ERR_INIT;
+	uint64_t wait;
+
+	if (e->next == ERR_GIVE_UP || e->kind == ERR_STOPPED || clock_ms() >= deadline)
+		return false;
+	wait = clock_backoff((*attempt)++, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+	if (stop)
+		return stop_sleep(stop, wait, &ignored) == 0;
+	nanosleep(&(struct timespec){ .tv_sec = (time_t)(wait / 1000),
+				      .tv_nsec = (long)(wait % 1000) * 1000000 },
+		  NULL);
+	return true;
+}
+
+int session_open(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
+		 uint64_t deadline, struct err *e)
+{
+	unsigned attempt = 1;
+	struct err failed;
+
+	for (;;) {
+		failed = ERR_INIT;
+		if (open_once(ret, conn, name, stop, &failed) == 0)
+			return 0;
+		if (!session_again(&failed, &attempt, deadline, stop)) {
+			*e = failed;
+			return -1;
+		}
+	}
+}
