@@ -15,79 +15,91 @@
 #include "common/digest.h"
 #include "common/pg.h"
 
-/* How a column's type travels and is digested. */
+/* How a column's type travels and is digested: the rules are in schema/coltype.h. */
 struct column {
-	char *name;
+	const char *name;
 	int attnum;
-	char *type;	    /* format_type(): "vector(1536)", "public.mood"; search_path is empty */
+	const char *type; /* format_type(): "public.vector(1536)", "text"; usable in SQL */
 	uint32_t type_oid;
 	int32_t typmod;
 	bool not_null;
-	bool dropped_before; /* true if dropped columns stand before it */
-	char identity;	    /* '\0', 'a' always, 'd' by default */
-	char generated;	    /* '\0', 's' stored, 'v' virtual: never in a COPY list */
-	char *default_expr; /* SQL text or NULL */
-	char *collation;    /* "schema"."name" if not the type's default, or NULL */
-	bool binary;	    /* has send and receive functions and no OIDs of this database in its bytes */
-	char *not_binary_why; /* reason in words where !binary, else NULL */
-	bool is_vector;	    /* pgvector's vector, for the exponent-plane codec and presence checks */
+	bool dropped_before;      /* dropped columns stand before it */
+	char identity;            /* '\0', 'a' always, 'd' by default */
+	char generated;           /* '\0', 's' stored, 'v' virtual: never in a COPY list */
+	const char *default_expr; /* SQL text (of a generated column: its expression) or NULL */
+	const char *collation;    /* "schema"."name", quoted, if not the type's default, or NULL */
+	bool binary; /* has send and receive functions and is no OID of this database */
+	const char *not_binary_why; /* reason in words where !binary, else NULL */
+	const char *extension; /* that the type, or the type of its elements, comes from, or NULL */
+	bool is_vector; /* pgvector's vector, for the exponent-plane codec and presence checks */
 	bool is_vector_like; /* vector, halfvec or sparsevec */
 	struct digest_column digest;
-	char *digest_base_type, *digest_send_fn; /* storage behind digest's pointers */
 };
 
-/* relkind as pg_class has it: r, p, m, f, v, S. */
+/* relkind as pg_class has it: r, p, m, f or v. */
 struct table {
-	char *schema, *name;
-	char *qname;	    /* "schema"."name", quoted */
+	const char *schema, *name;
+	const char *qname; /* "schema"."name", quoted */
 	uint32_t oid, relfilenode;
 	char kind;
-	char persistence;   /* p permanent, u unlogged */
-	char *access_method; /* "heap", ... or NULL */
-	int64_t pages;	    /* pg_relation_size / 8192 at reading time */
-	int64_t bytes;	    /* pg_table_size: heap and TOAST */
-	double est_rows;
+	char persistence;          /* p permanent, u unlogged */
+	const char *access_method; /* "heap", ... or NULL */
+	int64_t pages;   /* pg_relation_size / 8192 at reading time; kinds r and m, else 0 */
+	int64_t bytes;   /* pg_table_size: heap and TOAST; kinds r and m, else 0 */
+	double est_rows; /* of the last VACUUM or ANALYZE; -1: never */
 	int n_columns;
 	struct column *columns;
 	bool row_security, force_row_security;
 	bool rls_blocks_us; /* row_security would apply to the current role */
-	bool can_select, can_insert, can_truncate, is_owner;
+	bool can_select, can_insert, can_truncate, is_owner; /* the schema's USAGE included */
 	bool has_primary_key;
 	bool is_partition;
-	char *partition_bound; /* pg_get_expr(relpartbound) or NULL */
-	char *root_schema, *root_name; /* of the partition tree's root; NULL if none */
-	bool has_children;  /* inheritance or partitions below it */
-	bool is_referenced; /* a foreign key of another table points here */
-	char *options;	    /* reloptions, comma separated, or NULL */
+	const char *partition_bound; /* pg_get_expr(relpartbound) or NULL */
+	uint32_t parent_oid; /* is_partition: the table it is directly a partition of; else 0 */
+	const char *root_schema, *root_name; /* is_partition: root of its tree; else NULL */
+	bool has_children;                   /* inheritance or partitions below it */
+	bool is_referenced;                  /* a foreign key of another table points here */
+	const char *options;                 /* reloptions, comma separated, or NULL */
 };
 
+/* Installed (schema set), or only available (schema NULL, version the default one). */
 struct extension {
-	char *name, *version, *schema;
+	const char *name, *version, *schema;
 };
 
 struct sequence {
-	char *schema, *name, *qname;
+	const char *schema, *name, *qname;
 	uint32_t oid;
-	char *data_type, *start, *min, *max, *increment, *cache;
+	const char *data_type, *start, *min, *max, *increment, *cache;
 	bool cycle;
-	char *owned_by_table, *owned_by_column; /* qualified table and column, or NULL */
+	uint32_t owner_oid;                           /* the owning table, or 0 */
+	const char *owned_by_table, *owned_by_column; /* quoted table, plain column, or NULL */
 	bool can_read, can_write;
 };
 
 struct catalog {
-	int version;	   /* server_version_num */
-	char *database, *encoding, *collate, *system_identifier; /* last may be NULL: no right */
-	int n_tables, n_extensions, n_sequences;
+	int version; /* server_version_num */
+	const char *database, *encoding, *collate;
+	const char *system_identifier; /* NULL: no right to see it */
+	int n_tables, n_extensions, n_available, n_sequences;
 	struct table *tables;
-	struct extension *extensions;
+	struct extension *extensions; /* installed, by name */
+	struct extension *available;  /* what CREATE EXTENSION could install, by name */
 	struct sequence *sequences;
 	int64_t n_large_objects;
+	struct catalog_store *store; /* what holds the strings and columns; catalog.c's own */
 };
 
-/* Which tables to read. Names are "schema.table" or "table" (any schema), SQL-quoted where needed. */
+/*
+ * Which tables to read: "schema.table" or "table" (any schema), SQL-quoted where needed, with * for
+ * any characters (pattern.h). A name stands for the partitions below the table, too. Sequences go
+ * with the table that owns them; the others are read if `tables` is empty.
+ */
 struct catalog_filter {
-	const char *const *tables;   int n_tables;   /* only these, if any */
-	const char *const *excluded; int n_excluded; /* and not these */
+	const char *const *tables;
+	int n_tables; /* only these, if any */
+	const char *const *excluded;
+	int n_excluded; /* and not these */
 };
 
 /*
@@ -109,9 +121,19 @@ int table_copy_columns(const struct table *t, int *order);
 /* Comma-separated quoted column names of the COPY list; empty text where there are none. */
 void table_copy_list(const struct table *t, struct text *ret);
 
-/* digest_column array (malloc'ed) of the COPY columns, or of the generated ones. Borrowed strings. */
+/* digest_column array (malloc'ed) of the COPY columns, or of the generated ones. Borrowed strings.
+ */
 int table_digest_columns(const struct table *t, bool generated, struct digest_column **ret,
 			 int *ret_n, struct err *e) MUST_CHECK;
+
+/* For a table that travels as text: every column is digested by its output function. */
+void table_digest_as_text(struct digest_column *columns, int n);
+
+/*
+ * True if every column that COPY carries can go in binary, as far as this server knows (whether
+ * the other end agrees: compare.h). Else *ret_column (may be NULL) is the first that cannot.
+ */
+bool table_is_binary(const struct table *t, const struct column **ret_column);
 
 UNUSED static inline void auto_catalog(struct catalog **c)
 {
