@@ -235,24 +235,21 @@ LANGUAGE plpgsql SET search_path = public, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	m record;
+	m embedding_models;
 BEGIN
-	FOR m IN
-		SELECT k.name, k.dimensions, count(e.id) AS row_count,
-			'embeddings_vector_' || left(md5(k.name), 8) AS index_name
-		FROM embedding_models k LEFT JOIN embeddings e ON e.model = k.name
-		GROUP BY k.name ORDER BY k.name COLLATE "C"
-	LOOP
-		EXECUTE format('DROP INDEX IF EXISTS public.%I', m.index_name);
-		CONTINUE WHEN m.row_count = 0;
+	FOR m IN SELECT * FROM embedding_models k ORDER BY k.name COLLATE "C" LOOP
 		model := m.name;
-		row_count := m.row_count;
-		index_name := m.index_name;
-		method := CASE WHEN m.row_count > hnsw_above THEN 'hnsw' ELSE 'ivfflat' END;
+		row_count := (SELECT count(*) FROM embeddings e WHERE e.model = m.name);
+		method := CASE WHEN row_count > hnsw_above THEN 'hnsw' ELSE 'ivfflat' END;
+		index_name := 'embeddings_vector_' || left(encode(digest(m.name, 'sha256'), 'hex'), 8);
+		IF to_regclass(index_name) IS NOT NULL THEN
+			EXECUTE format('DROP INDEX public.%I', index_name);
+		END IF;
+		CONTINUE WHEN row_count = 0;
 		EXECUTE format(
 			'CREATE INDEX %I ON public.embeddings USING %s '
 			'((embedding::vector(%s)) vector_cosine_ops) WITH (%s) WHERE model = %L',
-			m.index_name, method, m.dimensions,
+			index_name, method, m.dimensions,
 			CASE method WHEN 'hnsw' THEN 'm = 16, ef_construction = 64' ELSE 'lists = 1' END, m.name);
 		RETURN NEXT;
 	END LOOP;
