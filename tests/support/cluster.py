@@ -53,6 +53,7 @@ _CONF = {
     "log_line_prefix": "'%m [%p] %q%u@%d/%a '",
     "max_connections": "60",
 }
+_SHM_NEEDED = 1 << 30  # a parallel HNSW build shares its maintenance_work_mem; containers have 64 MB
 
 
 class SqlError(Exception):
@@ -211,6 +212,8 @@ class Cluster:
 
     def _write_conf(self):
         conf = dict(_CONF, listen_addresses=HOST, unix_socket_directories=self.socket_dir)
+        if shutil.disk_usage("/dev/shm").total < _SHM_NEEDED:
+            conf["dynamic_shared_memory_type"] = "mmap"
         if self.tls:
             conf.update(ssl="on", ssl_cert_file=self.dir + "/server.crt",
                         ssl_key_file=self.dir + "/server.key")

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """A source and a target that stay up, for trying things by hand and for scripts.
 
-    lab.py start --dir D [--json] [--migrations] [--dimensions N]   make and start both, print URIs
-    lab.py stop --dir D [--keep]                                    stop both, remove D unless --keep
-    lab.py psql --dir D (source|target) [SQL]                       SQL, or standard input, by a superuser
+    lab.py start [--dir D] [--json]     make and start both, print URIs
+        --migrations [--dimensions N]   apply the shipped schema to the source
+        --source-db NAME --target-db NAME --conf SETTING=VALUE...
+    lab.py stop --dir D [--keep]        stop both, remove D unless --keep
+    lab.py psql --dir D source|target [ARGUMENTS of psql...]    as superuser, by the unix socket
+    lab.py get --dir D KEY.KEY          one value of lab.json, for example target.uri_without_password
 
 D/lab.json (mode 0600) holds what start printed. D/passfile (0600) holds the passwords, in the form
 of ~/.pgpass: use PGPASSFILE=D/passfile with the URIs that have none.
@@ -41,10 +44,11 @@ def describe(c):
 def start(args):
     base = os.path.abspath(args.dir) if args.dir else make_dir("neonferry-lab-")
     os.makedirs(base, exist_ok=True)
-    source = make_source(base + "/source", detached=True, migrations=args.migrations,
-                         dimensions=args.dimensions)
+    conf = dict(setting.split("=", 1) for setting in args.conf)
+    source = make_source(base + "/source", db=args.source_db, detached=True, conf=conf,
+                         migrations=args.migrations, dimensions=args.dimensions)
     try:
-        target = make_target(base + "/target", detached=True)
+        target = make_target(base + "/target", db=args.target_db, detached=True, conf=conf)
     except BaseException:
         source.destroy()
         raise
@@ -73,11 +77,21 @@ def stop(args):
         shutil.rmtree(base, ignore_errors=True)
 
 
+def read(base):
+    with open(os.path.join(base, "lab.json")) as f:
+        return json.load(f)
+
+
 def psql(args):
-    with open(os.path.join(args.dir, "lab.json")) as f:
-        uri = json.load(f)[args.which]["superuser_uri"]
-    argv = ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", uri]
-    os.execvp("psql", argv + (["-c", args.sql] if args.sql else []))
+    uri = read(args.dir)[args.which]["superuser_uri"]
+    os.execvp("psql", ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", uri] + args.arguments)
+
+
+def get(args):
+    value = read(args.dir)
+    for key in args.key.split("."):
+        value = value[key]
+    print(value)
 
 
 def main():
@@ -89,6 +103,9 @@ def main():
     p.add_argument("--json", action="store_true")
     p.add_argument("--migrations", action="store_true")
     p.add_argument("--dimensions", type=int)
+    p.add_argument("--source-db", default="chat_pgvector")
+    p.add_argument("--target-db", default="neondb")
+    p.add_argument("--conf", nargs="*", default=[], metavar="SETTING=VALUE")
     p.set_defaults(call=start)
     p = commands.add_parser("stop")
     p.add_argument("--dir", required=True)
@@ -97,8 +114,12 @@ def main():
     p = commands.add_parser("psql")
     p.add_argument("--dir", required=True)
     p.add_argument("which", choices=NAMES)
-    p.add_argument("sql", nargs="?")
+    p.add_argument("arguments", nargs=argparse.REMAINDER)
     p.set_defaults(call=psql)
+    p = commands.add_parser("get")
+    p.add_argument("--dir", required=True)
+    p.add_argument("key")
+    p.set_defaults(call=get)
     args = parser.parse_args()
     args.call(args)
 
