@@ -1,0 +1,50 @@
+/*
+ * blockio - writing one new file in large aligned blocks, past the page cache where possible.
+ *
+ * Buffered writing was the largest cost of the whole client in a prototype, and it pushes the source
+ * server's own data out of the page cache. Blocks go out with O_DIRECT; a file system that refuses
+ * (EINVAL at open or at a write) gets buffered writes from there on. The tail that fills no block
+ * is always written buffered.
+ *
+ *   blockio_open()  then  blockio_reserve() + blockio_commit() ...  then  blockio_finish()
+ *
+ * OWNER	One buffer, reused from file to file. After any error the file is closed: remove it.
+ * THREADS	One.
+ */
+#ifndef TRANSFER_BLOCKIO_H
+#define TRANSFER_BLOCKIO_H
+
+#include "common/err.h"
+
+#include <stdint.h>
+
+#define BLOCKIO_ALIGN ((size_t)4096)
+
+struct blockio;
+
+/* buffer: bytes gathered before a write, a multiple of BLOCKIO_ALIGN. direct: try O_DIRECT. */
+int blockio_new(struct blockio **ret, size_t buffer, bool direct, struct err *e) MUST_CHECK;
+void blockio_free(struct blockio *b);
+
+/* Creates name in the folder dir_fd, mode 0600, replacing what was there. ERR_DISK on failure. */
+int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e) MUST_CHECK;
+
+/* Room for n contiguous bytes, at most the buffer less one block; may write what is gathered. */
+int blockio_reserve(struct blockio *b, size_t n, char **ret, struct err *e) MUST_CHECK;
+
+/* The first n bytes of the room are part of the file. */
+void blockio_commit(struct blockio *b, size_t n);
+
+/* Bytes of the file so far. */
+uint64_t blockio_size(const struct blockio *b);
+
+/* Writes the rest, makes it durable (fdatasync) and closes. */
+int blockio_finish(struct blockio *b, struct err *e) MUST_CHECK;
+
+/* Closes without further writing; nothing to do where no file is open. */
+void blockio_abandon(struct blockio *b);
+
+/* True while blocks of the present or last file went past the page cache. */
+bool blockio_is_direct(const struct blockio *b);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * rundir - the run's folder: names of files in it, the identity of the run, the lock.
+ */
+#ifndef TRANSFER_RUNDIR_H
+#define TRANSFER_RUNDIR_H
+
+#include "transfer/run.h"
+
+struct rundir {
+	char *path;	/* absolute */
+	char *spill;	/* <path>/spill */
+	char name[41];	/* of the run, as in the ledger */
+	int lock_fd;	/* -1 when not held */
+	json_t *identity; /* content of run.json */
+};
+
+/* Makes a new folder with a fresh run name. A folder that is not empty and no run: ERR_USAGE. */
+int rundir_create(struct rundir *d, const char *path, const json_t *identity, struct err *e)
+	MUST_CHECK;
+/* Opens an existing one: by path, or by name below ./neonferry-runs. Missing: ERR_USAGE. */
+int rundir_open(struct rundir *d, const char *path, struct err *e) MUST_CHECK;
+/* Exclusive lock; held by another process: ERR_RESUME. */
+int rundir_lock(struct rundir *d, struct err *e) MUST_CHECK;
+void rundir_done(struct rundir *d);
+bool rundir_is_run(const char *path);
+
+/* <path>/<name>, malloc'ed. */
+char *rundir_file(const struct rundir *d, const char *name);
+
+#endif
