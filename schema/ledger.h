@@ -4,10 +4,11 @@
  * The truth about a run. Every change a run makes in the target is committed in one transaction
  * with the row that records it; local files are a cache of it.
  *
+ *   neonferry.format     version of this layout, one row
  *   neonferry.run        run, generation, state, started, ended, tool, source, detail (jsonb)
- *   neonferry.chunk      one row a loaded chunk; primary key (run, chunk): the claim
+ *   neonferry.chunk      one row a loaded chunk; primary key chunk_claim (run, chunk): the claim
  *   neonferry.object     schema entries: run, section, entry, tag, outcome ('applied','present',
- *                        'left out'), detail
+ *                        'left out'), detail; primary key object_entry (run, section, entry)
  *   neonferry.set_aside  indexes, constraints, triggers dropped or disabled for the load, with all
  *                        that is needed to restore them; restored is NULL until they are
  *   neonferry.relation   one row a table of the run: how it was found (created, empty, emptied,
@@ -25,18 +26,29 @@
 
 #include <jansson.h>
 
+#define LEDGER_FORMAT 1
+
+/* Names of the keys that claims run into: err.constraint after a 23505. */
+#define LEDGER_CHUNK_KEY  "chunk_claim"
+#define LEDGER_OBJECT_KEY "object_entry"
+
 /* Makes schema and tables where missing; refuses a ledger of a newer format by name. */
 int ledger_install(struct pg *target, struct err *e) MUST_CHECK;
 bool ledger_run_name_ok(const char *run);
 
-/* Registers a new run (generation 1). detail is borrowed JSON. An existing one is ERR_USAGE. */
+/*
+ * Registers a new run (generation 1, state "running"). detail is borrowed JSON; its string member
+ * "source" also goes to the column of that name. An existing run is ERR_USAGE.
+ */
 int ledger_begin(struct pg *target, const char *run, const char *tool, const json_t *detail,
 		 struct err *e) MUST_CHECK;
 
 /*
  * Takes a run over: ends surviving backends of its earlier copiers (same role, application_name
- * "neonferry <run>..."), then raises the generation under the run's row lock, which waits for
- * claims in flight (they hold it FOR SHARE). A run that the ledger does not know is ERR_RESUME.
+ * "neonferry <run>" or "neonferry <run> ..."; never the session given), waits some seconds for
+ * their end, then raises the generation under the run's row lock, which waits for claims in flight
+ * (they hold it FOR SHARE). Call it before opening further sessions of the run. A run that the
+ * ledger does not know is ERR_RESUME.
  */
 int ledger_take_over(struct pg *target, const char *run, int64_t *ret_generation, struct err *e)
 	MUST_CHECK;
@@ -48,11 +60,23 @@ int ledger_set_state(struct pg *target, const char *run, int64_t generation, con
 /* Adds the SQL of the fence: (SELECT generation FROM neonferry.run WHERE ... FOR SHARE). */
 void ledger_fence(struct text *sql, const char *run, int64_t generation);
 
-/* All rows of one ledger table of a run as JSON array of objects (new reference). */
+/*
+ * Call it on the error of a statement that carried the fence: a stale generation becomes ERR_RESUME
+ * with a sentence for people; any other error stays as it is. Returns -1.
+ */
+int ledger_explain(struct err *e);
+
+/*
+ * All rows of one ledger table of a run as JSON array of objects (new reference), oldest first.
+ * Integers are JSON integers, jsonb is nested, numeric and all else are strings, NULL is null.
+ */
 int ledger_rows(struct pg *target, const char *run, const char *table, json_t **ret, struct err *e)
 	MUST_CHECK;
 
-/* Removes all ledger rows of a run; the schema too when it was the last run. */
+/*
+ * Removes all ledger rows of a run; our tables too when it was the last run, and the schema unless
+ * something else (a migration history) still lives in it.
+ */
 int ledger_forget(struct pg *target, const char *run, struct err *e) MUST_CHECK;
 
 #endif
