@@ -60,7 +60,7 @@ int codec_encode(struct codec *k, const char *data, size_t len, const int *vecto
 		 char *out, size_t *ret_taken, enum codec_kind *ret_kind, size_t *ret_stored,
 		 struct err *e)
 {
-	size_t take = len < CODEC_FRAME ? len : CODEC_FRAME, stored;
+	size_t take = len < CODEC_FRAME ? len : CODEC_FRAME, stored = 0;
 
 	(void)vector_fields;
 	(void)n;

@@ -147,6 +147,13 @@ static int take_text(const json_t *j, const char *key, bool may_be_null, char **
 	return *ret ? 0 : err_nomem(e);
 }
 
+static void take_short(const json_t *j, const char *key, char *buf, size_t size)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	(void)snprintf(buf, size, "%s", s ? s : "");
+}
+
 static int take_number(const json_t *j, const char *key, uint64_t max, uint64_t *ret, struct err *e)
 {
 	const json_t *v = json_object_get(j, key);
@@ -312,10 +319,8 @@ static int load_plan(const json_t *j, struct plan *p, struct err *e)
 		return err_set(e, ERR_DISK, "the plan has format %d, this program knows %d", (int)format,
 			       PLAN_FORMAT);
 	p->no = (int)no;
-	(void)snprintf(p->snapshot, sizeof(p->snapshot), "%s",
-		       json_string_value(json_object_get(j, "snapshot")) ?: "");
-	(void)snprintf(p->lsn, sizeof(p->lsn), "%s",
-		       json_string_value(json_object_get(j, "lsn")) ?: "");
+	take_short(j, "snapshot", p->snapshot, sizeof(p->snapshot));
+	take_short(j, "lsn", p->lsn, sizeof(p->lsn));
 	p->left_out = json_incref(json_object_get(j, "left_out"));
 	if (!json_is_array(p->left_out))
 		return bad(e, "left_out");

@@ -1,19 +1,18 @@
 /*
  * spill - chunks on disk: one file a chunk, self-describing, written once, checked on every read.
  *
- *   header   magic "NFSPILL1", header length, header JSON (format version, run, chunk id and
- *            predicate, format, rows, raw bytes, digests, parts, columns of the codec), XXH3-64
- *   frames   of about 1 MB raw: codec, raw length, stored length, XXH3-64 of the raw bytes, data
- *   trailer  magic, number of frames, XXH3-64 over all frame checksums
+ *   header   format version, run, chunk id and predicate, format, rows, raw bytes, digests, parts
+ *   frames   of up to 1 MB raw, each with its codec, lengths and XXH3-64 of the raw bytes
+ *   trailer  number of frames, length of the file, a checksum over all checksums
  *
- * Written under a temporary name, fdatasync, renamed, folder synced. Written with O_DIRECT in large
- * aligned blocks where the file system has it (buffered writes were the largest cost of the client
- * in a prototype), else buffered. Codecs: stored, zstd, and "plane": the exponent bytes of vector
- * columns first, then zstd of those and of everything else, mantissas stored as they are.
+ * spillfile.h has the bytes, codec.h the codecs, blockio.h the writing: with O_DIRECT in large
+ * aligned blocks where the file system has it, else buffered. A file is "<chunk id>.nfs", mode 0600;
+ * it is written as ".tmp-<chunk id>", then fdatasync, renamed, and the folder synced.
  *
  * INVARIANT	A file under its final name is complete. What does not check is never loaded.
  * THREADS	A spill_writer belongs to one thread (one zstd context). Reading is reentrant.
- * LIMIT	max_bytes of all files (--spill-limit), counted by the caller through spill_usage().
+ * LIMIT	About 7 MB of memory for a writer, 3 MB for a reading, whatever the chunk's size. The
+ *		bytes of all files (--spill-limit) are counted by the caller from file_bytes.
  */
 #ifndef TRANSFER_SPILL_H
 #define TRANSFER_SPILL_H
@@ -22,16 +21,20 @@
 
 struct spill_writer;
 
-enum spill_codec { SPILL_STORED = 0, SPILL_ZSTD = 1, SPILL_PLANE = 2 };
-
 /* dir exists. level is zstd's. */
 int spill_writer_new(struct spill_writer **ret, const char *dir, const char *run, int level,
 		     struct err *e) MUST_CHECK;
 void spill_writer_free(struct spill_writer *w);
 
+UNUSED static inline void auto_spill_writer(struct spill_writer **w)
+{
+	spill_writer_free(*w);
+}
+
 /*
- * Writes c->data durably; sets c->file_bytes. vector_fields[0..n-1] are the field numbers (from 0)
- * of vector columns in the rows; n may be 0. Disk full is ERR_DISK with next ERR_RETRY: nothing of
+ * Writes c->data durably; sets c->raw_bytes and c->file_bytes. vector_fields[0..n-1] are the field
+ * numbers (from 0, ascending) of vector columns in binary rows; n may be 0. A file that is there
+ * already is replaced. Disk full is ERR_DISK with next ERR_RETRY: nothing of
  * the file is left behind, the caller may wait for space and call again.
  */
 int spill_write(struct spill_writer *w, struct chunk *c, const int *vector_fields, int n,
@@ -49,7 +52,8 @@ int spill_read_header(const char *path, const char *run, struct chunk **ret, str
 
 /*
  * Reads c->data back (c from spill_read_header() or after chunk_drop_data()). The caller has charged
- * c->raw_bytes to the budget. Every checksum, the lengths and the trailer are checked.
+ * c->raw_bytes to the budget. Every checksum, the lengths and the trailer are checked, and that the
+ * file is of this very reading of the chunk: same bounds, rows and digests.
  */
 int spill_read_data(const char *dir, const char *run, struct chunk *c, struct err *e) MUST_CHECK;
 
@@ -57,11 +61,16 @@ int spill_read_data(const char *dir, const char *run, struct chunk *c, struct er
 int spill_parse(const void *data, size_t len, const char *run, struct chunk **ret, struct err *e)
 	MUST_CHECK;
 
-/* Headers of all files in dir, and the names of those that do not check (callback, may be NULL). */
+/*
+ * Headers of all files in dir, in order of plan, table, range and position; the names of those whose
+ * header or end does not check go to the callback (may be NULL). Temporary files of a process that
+ * died are removed: nobody may be writing. The caller frees each chunk and the array.
+ */
 int spill_scan(const char *dir, const char *run, struct chunk ***ret, int *ret_n,
 	       void (*damaged)(void *ctx, const char *file, const struct err *why), void *ctx,
 	       struct err *e) MUST_CHECK;
 
+/* Removes a chunk's file; a missing one is fine. */
 int spill_remove(const char *dir, const struct chunk *c, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,0 +1,596 @@
+#include "transfer/spill.h"
+
+#include "common/file.h"
+#include "transfer/blockio.h"
+#include "transfer/codec.h"
+#include "transfer/spillfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SUFFIX ".nfs"
+#define TEMPORARY ".tmp-"
+#define NAME_LEN (CHUNK_ID_LEN + 8)
+#define WRITE_BUFFER ((size_t)4 << 20)
+
+struct spill_writer {
+	char *dir, *run;
+	int dir_fd;
+	struct blockio *io;
+	struct codec *codec;
+};
+
+int spill_writer_new(struct spill_writer **ret, const char *dir, const char *run, int level,
+		     struct err *e)
+{
+	struct spill_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_nomem(e);
+	w->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->dir_fd < 0) {
+		err_sys(e, ERR_DISK, errno, "cannot open the spill folder %s", dir);
+		spill_writer_free(w);
+		return -1;
+	}
+	w->dir = strdup(dir);
+	w->run = strdup(run);
+	if (!w->dir || !w->run) {
+		spill_writer_free(w);
+		return err_nomem(e);
+	}
+	if (blockio_new(&w->io, WRITE_BUFFER, true, e) || codec_new(&w->codec, level, e)) {
+		spill_writer_free(w);
+		return -1;
+	}
+	*ret = w;
+	return 0;
+}
+
+void spill_writer_free(struct spill_writer *w)
+{
+	if (!w)
+		return;
+	codec_free(w->codec);
+	blockio_free(w->io);
+	if (w->dir_fd >= 0)
+		close(w->dir_fd);
+	free(w->dir);
+	free(w->run);
+	free(w);
+}
+
+/* ---- writing ---- */
+
+/* Bytes of any length, through the writer's buffer. */
+static int put(struct blockio *io, const char *data, size_t len, struct err *e)
+{
+	while (len) {
+		size_t n = len < CODEC_FRAME ? len : CODEC_FRAME;
+		char *out;
+
+		if (blockio_reserve(io, n, &out, e))
+			return -1;
+		memcpy(out, data, n);
+		blockio_commit(io, n);
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* One frame from the start of data; *taken is how much of it. */
+static int put_frame(struct spill_writer *w, const char *data, size_t len, const int *vector_fields,
+		     int n, size_t *taken, uint64_t *chain, struct err *e)
+{
+	struct spillfile_frame f;
+	enum codec_kind kind;
+	size_t stored;
+	char *out;
+
+	if (blockio_reserve(w->io, SPILLFILE_FRAME + codec_bound(CODEC_FRAME), &out, e) ||
+	    codec_encode(w->codec, data, len, vector_fields, n, out + SPILLFILE_FRAME, taken, &kind,
+			 &stored, e))
+		return -1;
+	f.kind = kind;
+	f.raw = (uint32_t)*taken;
+	f.stored = (uint32_t)stored;
+	f.check = spillfile_check(data, *taken);
+	spillfile_frame(&f, out);
+	blockio_commit(w->io, SPILLFILE_FRAME + stored);
+	*chain = spillfile_chain(*chain, f.check);
+	return 0;
+}
+
+static int put_chunk(struct spill_writer *w, const struct chunk *c, const int *vector_fields, int n,
+		     struct err *e)
+{
+	AUTO(free) char *header = NULL;
+	struct spillfile_trailer t = { .frames = 0 };
+	char trailer[SPILLFILE_TRAILER];
+	size_t len;
+
+	if (spillfile_header(c, w->run, &header, &len, &t.chain, e) || put(w->io, header, len, e))
+		return -1;
+	for (size_t at = 0, taken; at < c->len; at += taken, t.frames++)
+		if (put_frame(w, c->data + at, c->len - at, vector_fields, c->binary ? n : 0,
+			      &taken, &t.chain, e))
+			return -1;
+	t.file_bytes = blockio_size(w->io) + SPILLFILE_TRAILER;
+	spillfile_trailer(&t, trailer);
+	return put(w->io, trailer, sizeof(trailer), e);
+}
+
+static int publish(struct spill_writer *w, const char *temporary, const char *name, struct err *e)
+{
+	if (renameat(w->dir_fd, temporary, w->dir_fd, name))
+		return err_sys(e, ERR_DISK, errno, "cannot rename a spill file");
+	if (fsync(w->dir_fd)) {
+		int error = errno;
+
+		unlinkat(w->dir_fd, name, 0);
+		return err_sys(e, ERR_DISK, error, "cannot sync the spill folder");
+	}
+	return 0;
+}
+
+int spill_write(struct spill_writer *w, struct chunk *c, const int *vector_fields, int n,
+		struct err *e)
+{
+	char id[CHUNK_ID_LEN], name[NAME_LEN], temporary[NAME_LEN];
+	uint64_t size;
+
+	chunk_id(c, id);
+	snprintf(name, sizeof(name), "%s" SUFFIX, id);
+	snprintf(temporary, sizeof(temporary), TEMPORARY "%s", id);
+	c->raw_bytes = c->len;
+	if (blockio_open(w->io, w->dir_fd, temporary, e))
+		return err_note(e, "writing %s/%s", w->dir, name);
+	size = 0;
+	if (put_chunk(w, c, vector_fields, n, e) || (size = blockio_size(w->io), 0) ||
+	    blockio_finish(w->io, e) || publish(w, temporary, name, e)) {
+		blockio_abandon(w->io);
+		unlinkat(w->dir_fd, temporary, 0);
+		return err_note(e, "writing %s/%s", w->dir, name);
+	}
+	c->file_bytes = size;
+	return 0;
+}
+
+char *spill_path(const char *dir, const struct chunk *c)
+{
+	char id[CHUNK_ID_LEN], name[NAME_LEN];
+
+	chunk_id(c, id);
+	snprintf(name, sizeof(name), "%s" SUFFIX, id);
+	return file_path(dir, name);
+}
+
+int spill_remove(const char *dir, const struct chunk *c, struct err *e)
+{
+	AUTO(free) char *path = spill_path(dir, c);
+
+	if (!path)
+		return err_nomem(e);
+	if (unlink(path) && errno != ENOENT)
+		return err_sys(e, ERR_DISK, errno, "cannot remove the spill file %s", path);
+	return 0;
+}
+
+/* ---- reading ---- */
+
+/* Bytes of a file, or of memory, in order. */
+struct input {
+	int fd;		  /* -1: memory */
+	const char *data; /* memory, or what is buffered of the file */
+	char *buf;
+	size_t cap, at, held; /* data[at..held) is not yet taken */
+	uint64_t offset, size; /* of the file: next byte to read; its length */
+};
+
+static void input_done(struct input *in)
+{
+	if (in->fd >= 0)
+		close(in->fd);
+	free(in->buf);
+}
+
+static int cut_short(struct err *e)
+{
+	return err_set(e, ERR_DISK, "damaged spill file: it is cut short");
+}
+
+static int read_at(int fd, char *buf, size_t len, uint64_t offset, struct err *e)
+{
+	while (len) {
+		ssize_t n = pread(fd, buf, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, ERR_DISK, errno, "cannot read a spill file");
+		if (!n)
+			return cut_short(e);
+		buf += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int input_open(struct input *in, const char *path, struct err *e)
+{
+	off_t size;
+
+	*in = (struct input){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) };
+	if (in->fd < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot open a spill file");
+	size = lseek(in->fd, 0, SEEK_END);
+	if (size < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot read a spill file");
+	in->size = (uint64_t)size;
+	return 0;
+}
+
+/* Makes n bytes of the file available, n at most what is left of it. */
+static int input_fill(struct input *in, size_t n, struct err *e)
+{
+	size_t have = in->held - in->at, want;
+
+	if (n > in->cap) {
+		size_t cap = n < 2 * CODEC_FRAME ? 2 * CODEC_FRAME : n;
+		char *buf;
+
+		if (cap > in->size)
+			cap = (size_t)in->size;
+		buf = realloc(in->buf, cap);
+		if (!buf)
+			return err_nomem(e);
+		in->buf = buf;
+		in->data = buf;
+		in->cap = cap;
+	}
+	memmove(in->buf, in->buf + in->at, have);
+	want = in->cap - have;
+	if (want > in->size - in->offset)
+		want = (size_t)(in->size - in->offset);
+	if (read_at(in->fd, in->buf + have, want, in->offset, e))
+		return -1;
+	in->offset += want;
+	in->at = 0;
+	in->held = have + want;
+	return 0;
+}
+
+/* The next n bytes, valid until the next call. */
+static int input_take(struct input *in, size_t n, const char **ret, struct err *e)
+{
+	size_t have = in->held - in->at;
+
+	if (n > have && (in->fd < 0 || n - have > in->size - in->offset))
+		return cut_short(e);
+	if (n > have && input_fill(in, n, e))
+		return -1;
+	*ret = in->data + in->at;
+	in->at += n;
+	return 0;
+}
+
+static uint64_t input_left(const struct input *in)
+{
+	return in->held - in->at + (in->fd < 0 ? 0 : in->size - in->offset);
+}
+
+static int take_trailer(struct input *in, struct spillfile_trailer *ret, struct err *e)
+{
+	char bytes[SPILLFILE_TRAILER];
+
+	if (in->size < sizeof(bytes))
+		return cut_short(e);
+	if (in->fd < 0)
+		memcpy(bytes, in->data + in->size - sizeof(bytes), sizeof(bytes));
+	else if (read_at(in->fd, bytes, sizeof(bytes), in->size - sizeof(bytes), e))
+		return -1;
+	return spillfile_parse_trailer(bytes, in->size, ret, e);
+}
+
+static int take_header(struct input *in, const char *run, struct chunk **ret, uint64_t *ret_chain,
+		       struct err *e)
+{
+	char head[SPILLFILE_PREFIX];
+	const char *p;
+	uint64_t len;
+	char *whole;
+	int r;
+
+	if (input_take(in, sizeof(head), &p, e))
+		return -1;
+	memcpy(head, p, sizeof(head));
+	if (spillfile_header_len(head, &len, e))
+		return -1;
+	if (len - sizeof(head) > input_left(in))
+		return cut_short(e);
+	if (input_take(in, (size_t)len - sizeof(head), &p, e))
+		return -1;
+	whole = malloc((size_t)len);
+	if (!whole)
+		return err_nomem(e);
+	memcpy(whole, head, sizeof(head));
+	memcpy(whole + sizeof(head), p, (size_t)len - sizeof(head));
+	r = spillfile_parse_header(whole, (size_t)len, run, ret, ret_chain, e);
+	free(whole);
+	return r;
+}
+
+/* Header and trailer of an input: a chunk without data. The header goes first, for its messages. */
+static int take_ends(struct input *in, const char *run, struct chunk **ret,
+		     struct spillfile_trailer *ret_trailer, uint64_t *ret_chain, struct err *e)
+{
+	AUTO(chunk) struct chunk *c = NULL;
+	struct spillfile_trailer t;
+
+	if (take_header(in, run, &c, ret_chain, e) || take_trailer(in, &t, e))
+		return -1;
+	/* Bounds what is allocated for the data: no length is believed beyond the file's own. */
+	if (t.frames > in->size / SPILLFILE_FRAME ||
+	    c->raw_bytes > (uint64_t)t.frames * CODEC_FRAME)
+		return err_set(e, ERR_DISK, "damaged spill file: its lengths contradict each other");
+	c->file_bytes = in->size;
+	*ret_trailer = t;
+	*ret = GIVE(&c);
+	return 0;
+}
+
+static int take_frame(struct input *in, struct codec *codec, char *raw, size_t room,
+		      size_t *ret_len, uint64_t *chain, struct err *e)
+{
+	struct spillfile_frame f;
+	const char *p;
+
+	if (input_take(in, SPILLFILE_FRAME, &p, e) || spillfile_parse_frame(p, &f, e))
+		return -1;
+	if (f.raw > room)
+		return err_set(e, ERR_DISK, "damaged spill file: more bytes than it announces");
+	if (input_take(in, f.stored, &p, e) ||
+	    codec_decode(codec, f.kind, p, f.stored, raw, f.raw, e))
+		return -1;
+	if (spillfile_check(raw, f.raw) != f.check)
+		return err_set(e, ERR_DISK, "damaged spill file: the checksum of a frame is wrong");
+	*chain = spillfile_chain(*chain, f.check);
+	*ret_len = f.raw;
+	return 0;
+}
+
+/* All frames into raw, which has c->raw_bytes; in stands behind the header. */
+static int take_frames(struct input *in, const struct chunk *c, const struct spillfile_trailer *t,
+		       uint64_t chain, char *raw, struct err *e)
+{
+	AUTO(codec) struct codec *codec = NULL;
+	size_t at = 0, len;
+
+	if (codec_new(&codec, 1, e))
+		return -1;
+	for (uint32_t i = 0; i < t->frames; i++, at += len)
+		if (take_frame(in, codec, raw + at, (size_t)c->raw_bytes - at, &len, &chain, e))
+			return -1;
+	if (at != c->raw_bytes || input_left(in) != SPILLFILE_TRAILER)
+		return err_set(e, ERR_DISK, "damaged spill file: frames are missing");
+	if (chain != t->chain)
+		return err_set(e, ERR_DISK, "damaged spill file: its frames do not belong together");
+	return 0;
+}
+
+static int take_data(struct input *in, struct chunk *c, const struct spillfile_trailer *t,
+		     uint64_t chain, struct err *e)
+{
+	char *raw = malloc(c->raw_bytes ? (size_t)c->raw_bytes : 1);
+
+	if (!raw)
+		return err_nomem(e);
+	if (take_frames(in, c, t, chain, raw, e)) {
+		free(raw);
+		return -1;
+	}
+	c->data = raw;
+	c->len = c->cap = (size_t)c->raw_bytes;
+	return 0;
+}
+
+static int note_damage(struct err *e, const char *path)
+{
+	if (e->kind == ERR_DISK)
+		err_hint(e, "resume the run: a chunk whose file is damaged or missing is read again "
+			    "from the source");
+	return err_note(e, "reading %s", path);
+}
+
+int spill_read_header(const char *path, const char *run, struct chunk **ret, struct err *e)
+{
+	struct spillfile_trailer t;
+	struct input in;
+	uint64_t chain;
+	int r;
+
+	r = input_open(&in, path, e) || take_ends(&in, run, ret, &t, &chain, e);
+	input_done(&in);
+	return r ? note_damage(e, path) : 0;
+}
+
+static bool same_chunk(const struct chunk *a, const struct chunk *b)
+{
+	char ids[2][CHUNK_ID_LEN];
+
+	chunk_id(a, ids[0]);
+	chunk_id(b, ids[1]);
+	return !strcmp(ids[0], ids[1]) && a->from == b->from && a->to == b->to &&
+	       a->binary == b->binary && a->raw_bytes == b->raw_bytes &&
+	       tally_equal(&a->read, &b->read) && tally_equal(&a->sent, &b->sent);
+}
+
+static int read_data(struct input *in, const char *path, const char *run, struct chunk *c,
+		     struct err *e)
+{
+	AUTO(chunk) struct chunk *found = NULL;
+	struct spillfile_trailer t;
+	uint64_t chain;
+
+	if (input_open(in, path, e) || take_ends(in, run, &found, &t, &chain, e))
+		return -1;
+	if (!same_chunk(found, c))
+		return err_set(e, ERR_DISK,
+			       "spill file of another chunk, or of another reading of this one");
+	return take_data(in, c, &t, chain, e);
+}
+
+int spill_read_data(const char *dir, const char *run, struct chunk *c, struct err *e)
+{
+	AUTO(free) char *path = spill_path(dir, c);
+	struct input in;
+	int r;
+
+	if (!path)
+		return err_nomem(e);
+	r = read_data(&in, path, run, c, e);
+	input_done(&in);
+	return r ? note_damage(e, path) : 0;
+}
+
+int spill_parse(const void *data, size_t len, const char *run, struct chunk **ret, struct err *e)
+{
+	AUTO(chunk) struct chunk *c = NULL;
+	struct input in = { .fd = -1, .data = data, .held = len, .size = len };
+	struct spillfile_trailer t;
+	uint64_t chain;
+
+	if (take_ends(&in, run, &c, &t, &chain, e) || take_data(&in, c, &t, chain, e))
+		return -1;
+	*ret = GIVE(&c);
+	return 0;
+}
+
+/* ---- all files of a folder ---- */
+
+struct scan {
+	const char *dir, *run;
+	struct chunk **chunks;
+	int n, cap;
+	void (*damaged)(void *ctx, const char *file, const struct err *why);
+	void *ctx;
+};
+
+static int keep(struct scan *s, struct chunk *c, struct err *e)
+{
+	if (s->n == s->cap) {
+		int cap = s->cap ? 2 * s->cap : 64;
+		struct chunk **more = realloc(s->chunks, (size_t)cap * sizeof(struct chunk *));
+
+		if (!more) {
+			chunk_free(c);
+			return err_nomem(e);
+		}
+		s->chunks = more;
+		s->cap = cap;
+	}
+	s->chunks[s->n++] = c;
+	return 0;
+}
+
+static int read_named(const struct scan *s, const char *name, struct chunk **ret, struct err *e)
+{
+	AUTO(free) char *path = file_path(s->dir, name);
+	AUTO(chunk) struct chunk *c = NULL;
+	char id[CHUNK_ID_LEN];
+
+	if (!path)
+		return err_nomem(e);
+	if (spill_read_header(path, s->run, &c, e))
+		return -1;
+	chunk_id(c, id);
+	if (strncmp(name, id, strlen(id)) || strcmp(name + strlen(id), SUFFIX))
+		return err_set(e, ERR_DISK, "the spill file %s holds chunk %s", path, id);
+	*ret = GIVE(&c);
+	return 0;
+}
+
+static int scan_one(struct scan *s, const char *name, struct err *e)
+{
+	size_t len = strlen(name), suffix = strlen(SUFFIX);
+	struct err why = ERR_INIT;
+	struct chunk *c;
+
+	if (len <= suffix || strcmp(name + len - suffix, SUFFIX))
+		return 0;
+	if (!read_named(s, name, &c, &why))
+		return keep(s, c, e);
+	if (why.kind != ERR_DISK) {
+		*e = why;
+		return -1;
+	}
+	if (s->damaged)
+		s->damaged(s->ctx, name, &why);
+	return 0;
+}
+
+static int scan_dir(struct scan *s, DIR *d, struct err *e)
+{
+	const struct dirent *entry;
+
+	for (;;) {
+		errno = 0;
+		entry = readdir(d);
+		if (!entry)
+			break;
+		if (!strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)))
+			unlinkat(dirfd(d), entry->d_name, 0);
+		else if (scan_one(s, entry->d_name, e))
+			return -1;
+	}
+	if (errno)
+		return err_sys(e, ERR_DISK, errno, "cannot read the spill folder %s", s->dir);
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct chunk *x = *(struct chunk *const *)a, *y = *(struct chunk *const *)b;
+
+	if (x->plan != y->plan)
+		return x->plan < y->plan ? -1 : 1;
+	if (x->table != y->table)
+		return x->table < y->table ? -1 : 1;
+	if (x->range != y->range)
+		return x->range < y->range ? -1 : 1;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return (x->route > y->route) - (x->route < y->route);
+}
+
+int spill_scan(const char *dir, const char *run, struct chunk ***ret, int *ret_n,
+	       void (*damaged)(void *ctx, const char *file, const struct err *why), void *ctx,
+	       struct err *e)
+{
+	struct scan s = { .dir = dir, .run = run, .damaged = damaged, .ctx = ctx };
+	DIR *d = opendir(dir);
+	int r;
+
+	if (!d)
+		return err_sys(e, ERR_DISK, errno, "cannot open the spill folder %s", dir);
+	r = scan_dir(&s, d, e);
+	closedir(d);
+	if (r) {
+		while (s.n)
+			chunk_free(s.chunks[--s.n]);
+		free(s.chunks);
+		return -1;
+	}
+	if (s.n)
+		qsort(s.chunks, (size_t)s.n, sizeof(struct chunk *), by_place);
+	*ret = s.chunks;
+	*ret_n = s.n;
+	return 0;
+}
