@@ -1,16 +1,16 @@
 /*
  * proof - does the target hold exactly the rows that were sent?
  *
- * Compares expected tallies (from the stream, or computed in a source) with the target's own, by one
- * aggregate query a table in the target; only sums cross the network. Knows nothing of transfer/:
- * it can judge any two databases.
+ * Compares expected tallies (from the stream, or computed in a source) with the target's own, by
+ * one aggregate query a table in the target; only sums cross the network. Knows nothing of
+ * transfer/: it can judge any two databases.
  *
  * A table passes when, for the table and each of its collections:
  *   rows of the stream = independent count in the source = rows in the target, and
  *   digest of the stream = digest in the target
  * (with append: target before + stream = target after; then the collections share the table's
- * verdict, because what was there before is not divided). The independent count is asked for: without
- * it a range never read would be missing on both sides.
+ * verdict, because what was there before is not divided). The independent count is asked for:
+ * without it a range never read would be missing on both sides.
  */
 #ifndef VERIFY_PROOF_H
 #define VERIFY_PROOF_H
@@ -23,27 +23,27 @@
 enum proof_verdict { PROOF_SAME, PROOF_DIFFERENT, PROOF_UNPROVEN };
 
 struct proof_collection {
-	char *name;	      /* NULL: the rows without a collection */
-	struct tally stream;  /* expected */
-	uint64_t counted;     /* independent count in the source */
-	struct tally target;  /* found (out) */
+	char *name;                 /* NULL: the rows without a collection */
+	struct tally stream;        /* expected */
+	uint64_t counted;           /* independent count in the source */
+	struct tally target;        /* found (out) */
 	enum proof_verdict verdict; /* out */
 };
 
 struct proof_table {
-	char *schema, *name;  /* in the target; a partitioned root is proven as a whole */
+	char *schema, *name;     /* in the target; a partitioned root is proven as a whole */
 	char *collection_column; /* or NULL */
-	struct tally stream;  /* expected */
-	struct tally before;  /* in the target before the run (append), else zero */
+	struct tally stream;     /* expected */
+	struct tally before;     /* in the target before the run (append), else zero */
 	bool has_count;
-	uint64_t counted;     /* independent count in the source */
-	bool text_mode;	      /* every column digested as text (table travelled as text) */
+	uint64_t counted; /* independent count in the source */
+	bool text_mode;   /* every column digested as text (table travelled as text) */
 	int n_collections;
 	struct proof_collection *collections;
 	/* out */
 	struct tally target;
 	enum proof_verdict verdict;
-	char why[256];	      /* one sentence where not PROOF_SAME */
+	char why[256]; /* one sentence where not PROOF_SAME */
 	uint64_t ms;
 };
 
@@ -54,7 +54,8 @@ struct proof_table {
  */
 int proof_run(const struct conn *target, struct proof_table *tables, int n, int jobs,
 	      struct stop *stop, struct events *events,
-	      void (*progress)(void *ctx, int done, int total), void *ctx, struct err *e) MUST_CHECK;
+	      void (*progress)(void *ctx, int done, int total), void *ctx,
+	      struct err *e) MUST_CHECK;
 
 /*
  * The tally of one table (or root) and of its collections in one database, by the catalog's column

@@ -23,7 +23,7 @@ int session_open(struct pg **ret, const struct conn *conn, const char *name, str
  * After a failed statement: true when it is worth another attempt before `deadline`; sleeps the
  * backoff of that attempt (*attempt counts from 1 and is raised). false: *e says why not, still.
  */
-bool session_again(const struct err *e, unsigned *attempt, uint64_t deadline, struct stop *stop)
-	MUST_CHECK;
+bool session_again(const struct err *e, unsigned *attempt, uint64_t deadline,
+		   struct stop *stop) MUST_CHECK;
 
 #endif

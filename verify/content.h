@@ -1,0 +1,46 @@
+/*
+ * content - counts and digests of all tables of both ends, in one pass of independent queries.
+ *
+ * Per table and end: count(*) by a plain scan (the independent count), the tally of the stored
+ * columns divided by collection, and the tally of the generated columns on their own. Only counts
+ * and sums cross the network.
+ */
+#ifndef VERIFY_CONTENT_H
+#define VERIFY_CONTENT_H
+
+#include "verify/pair.h"
+#include "verify/pool.h"
+#include "verify/proof.h"
+
+/* One end of one table. */
+struct content_end {
+	bool has_count, has_tally, has_generated;
+	uint64_t count;
+	struct tally tally, generated;
+	int n_collections; /* -1: not divided */
+	struct proof_collection
+		*collections; /* tally.rows even where only counted; sorted by name */
+	uint64_t ms;
+	char why[256]; /* why something was not read, or "" */
+};
+
+struct content {
+	const struct pair *pair;
+	struct content_end end[2]; /* by enum pg_role */
+};
+
+struct content_want {
+	bool counts[2], digests[2];     /* by enum pg_role */
+	const char *const *collections; /* only rows of these, if any; else all */
+	int n_collections;
+};
+
+/* ret[i] belongs to pairs->pair[i]; free with content_free(). Failures are in the ends' `why`. */
+int content_read(struct content **ret, const struct pairs *pairs, const struct pool *pool,
+		 const struct content_want *want, struct err *e) MUST_CHECK;
+void content_free(struct content *c, int n);
+
+/* The WHERE of a collection filter: (col)::text COLLATE "C" IN (...). Empty where there is none. */
+void content_filter(struct text *t, const char *column, const char *const *names, int n);
+
+#endif

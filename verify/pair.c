@@ -1,0 +1,383 @@
+#include "verify/pair.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const role_word[] = { "source", "target" };
+
+/* --- columns --- */
+
+static void columns_free(struct pair_columns *c)
+{
+	for (int i = 0; i < 2; i++) {
+		free(c->end[i]);
+		free(c->column[i]);
+	}
+}
+
+static int columns_room(struct pair_columns *c, int max, struct err *e)
+{
+	for (int i = 0; i < 2; i++) {
+		c->end[i] = calloc((size_t)max + 1, sizeof(*c->end[i]));
+		c->column[i] = calloc((size_t)max + 1, sizeof(*c->column[i]));
+		if (!c->end[i] || !c->column[i])
+			return err_nomem(e);
+	}
+	return 0;
+}
+
+static void columns_add(struct pair_columns *c, const struct column *source,
+			const struct column *target)
+{
+	if (source)
+		c->end[PG_SOURCE][c->n] = source->digest;
+	if (target)
+		c->end[PG_TARGET][c->n] = target->digest;
+	c->column[PG_SOURCE][c->n] = source;
+	c->column[PG_TARGET][c->n++] = target;
+}
+
+/* "public.vector(1536)" and "vector(3)" are both "vector"; "integer" stays. */
+static size_t type_core(const char *type, const char **ret)
+{
+	size_t end = strcspn(type, "(");
+	const char *start = type;
+
+	for (size_t i = 0; i < end; i++)
+		if (type[i] == '.')
+			start = type + i + 1;
+	*ret = start;
+	return (size_t)(type + end - start);
+}
+
+static bool same_core(const char *a, const char *b)
+{
+	const char *x, *y;
+	size_t n = type_core(a, &x), m = type_core(b, &y);
+
+	return n == m && memcmp(x, y, n) == 0;
+}
+
+static bool is_core(const char *type, const char *core)
+{
+	return same_core(type, core);
+}
+
+/*
+ * vector in the source, halfvec in the target: the cast moves to the source. The source's cast uses
+ * the schema that its own vector type and functions live in.
+ */
+static int convert_column(struct pair *p, struct digest_column *source, const struct column *from,
+			  const struct column *to, char **storage)
+{
+	const char *fn = source->send_fn ? source->send_fn : "";
+	const char *dot = strstr(fn, "\".\"");
+	int schema = dot ? (int)(dot + 1 - fn) : 0;
+
+	if (!dot || asprintf(storage, "(%%s)::%.*s.\"halfvec\"%c%.*s.\"halfvec_send\"", schema, fn,
+			     '\0', schema, fn) < 0)
+		return -1;
+	source->cast_fmt = *storage;
+	source->send_fn = *storage + strlen(*storage) + 1;
+	p->converted = true;
+	snprintf(p->conversion, sizeof(p->conversion), "%.40s: %.30s to %.30s", from->name,
+		 from->type, to->type);
+	return 0;
+}
+
+static void why_not(struct pair *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void why_not(struct pair *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->why[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(p->why, sizeof(p->why), fmt, ap);
+	va_end(ap);
+}
+
+/* Same bytes in the digest for the same value? Else the two digests could never be equal. */
+static void check_types(struct pair *p, const struct column *s, const struct column *t)
+{
+	const struct digest_column *a = &s->digest, *b = &t->digest;
+
+	if (a->mode != b->mode || a->type_oid != b->type_oid ||
+	    (a->mode == DIGEST_SEND && !a->base_type && !same_core(s->type, t->type)))
+		why_not(p, "column \"%s\" is %s in the source and %s in the target", s->name,
+			s->type, t->type);
+}
+
+/* cast_storage keeps the strings of conversions; in column[] order is the source's. */
+struct pair_extra {
+	char *cast[64];
+	int n;
+};
+
+static int pair_column(struct pair *p, struct pair_columns *c, const struct column *s,
+		       const struct column *t, struct pair_extra *extra)
+{
+	columns_add(c, s, t);
+	if (!s || !t)
+		return 0;
+	if (is_core(s->type, "vector") && is_core(t->type, "halfvec") &&
+	    extra->n < (int)ARRAY_LEN(extra->cast)) {
+		if (convert_column(p, &c->end[PG_SOURCE][c->n - 1], s, t, &extra->cast[extra->n]))
+			return -1;
+		extra->n++;
+		return 0;
+	}
+	check_types(p, s, t);
+	return 0;
+}
+
+static int pair_one_column(struct pair *p, const struct column *s, struct pair_extra *extra)
+{
+	const struct column *t = NULL;
+	bool generated = s->generated != '\0';
+
+	if (p->end[PG_TARGET] && p->end[PG_SOURCE]) {
+		t = table_column(p->end[PG_TARGET], s->name);
+		if (!t) {
+			why_not(p, "column \"%s\" is missing in the target", s->name);
+			return 0;
+		}
+		if ((t->generated != '\0') != generated)
+			why_not(p, "column \"%s\" is generated in the %s only", s->name,
+				role_word[generated ? PG_SOURCE : PG_TARGET]);
+	}
+	return pair_column(p, generated ? &p->generated : &p->stored, s, t, extra);
+}
+
+static int pair_columns(struct pair *p, struct pair_extra *extra, struct err *e)
+{
+	const struct table *s = p->end[PG_SOURCE], *t = p->end[PG_TARGET];
+	const struct table *lead = s ? s : t;
+
+	if (columns_room(&p->stored, lead->n_columns, e) ||
+	    columns_room(&p->generated, lead->n_columns, e) ||
+	    columns_room(&p->key, lead->n_columns, e))
+		return -1;
+	for (int i = 0; i < lead->n_columns; i++)
+		if (s ? pair_one_column(p, &s->columns[i], extra)
+		      : pair_column(p, t->columns[i].generated ? &p->generated : &p->stored, NULL,
+				    &t->columns[i], extra))
+			return err_nomem(e);
+	for (int i = 0; s && t && i < t->n_columns; i++)
+		if (!table_column(s, t->columns[i].name))
+			why_not(p, "column \"%s\" is only in the target", t->columns[i].name);
+	return 0;
+}
+
+/* --- keys --- */
+
+static const char key_sql[] =
+	"SELECT i.indrelid, i.indexrelid, a.attname FROM pg_catalog.pg_index i"
+	" CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[])"
+	"  WITH ORDINALITY k(attnum, place)"
+	" JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+	" WHERE i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid"
+	"  AND k.place <= i.indnkeyatts AND i.indrelid >= 16384"
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute n WHERE n.attrelid = i.indrelid"
+	"   AND n.attnum = ANY (i.indkey) AND NOT n.attnotnull)"
+	" ORDER BY i.indrelid, i.indisprimary DESC, i.indnkeyatts, i.indexrelid, k.place";
+
+static int column_place(const struct pair_columns *c, enum pg_role role, const char *name)
+{
+	for (int i = 0; i < c->n; i++)
+		if (c->column[role][i] && !strcmp(c->column[role][i]->name, name))
+			return i;
+	return -1;
+}
+
+static bool add_key_column(struct pair *p, enum pg_role role, const char *name)
+{
+	int i = column_place(&p->stored, role, name);
+
+	if (i < 0)
+		return false;
+	for (int r = 0; r < 2; r++) {
+		p->key.end[r][p->key.n] = p->stored.end[r][i];
+		p->key.column[r][p->key.n] = p->stored.column[r][i];
+	}
+	p->key.n++;
+	return true;
+}
+
+/* The first unique index of a table in the answer is the best one; rows [row, end) are its own. */
+static int take_key(struct pair *p, enum pg_role role, const PGresult *res, int row)
+{
+	const char *index = PQgetvalue(res, row, 1);
+	bool ok = true;
+
+	for (; row < PQntuples(res) && !strcmp(PQgetvalue(res, row, 1), index); row++)
+		ok = ok && add_key_column(p, role, PQgetvalue(res, row, 2));
+	if (!ok)
+		p->key.n = 0;
+	return row;
+}
+
+static struct pair *pair_by_oid(struct pairs *all, enum pg_role role, uint32_t oid)
+{
+	for (int i = 0; i < all->n; i++)
+		if (all->pair[i].end[role] && all->pair[i].end[role]->oid == oid)
+			return &all->pair[i];
+	return NULL;
+}
+
+static int read_keys(struct pairs *all, enum pg_role role, struct pg *pg, struct err *e)
+{
+	AUTO(pgresult) PGresult *res = NULL;
+
+	if (pg_query(pg, key_sql, &res, e))
+		return err_note(e, "reading the keys of the tables");
+	for (int row = 0; row < PQntuples(res);) {
+		uint32_t oid = (uint32_t)strtoul(PQgetvalue(res, row, 0), NULL, 10);
+		struct pair *p = pair_by_oid(all, role, oid);
+
+		if (p && p->key.n == 0)
+			row = take_key(p, role, res, row);
+		else
+			row++;
+	}
+	return 0;
+}
+
+/* --- pairs --- */
+
+static bool counts_as_table(const struct table *t)
+{
+	return strchr("rpm", t->kind) && !t->is_partition;
+}
+
+static int make_pair(struct pair *p, const struct table *s, const struct table *t,
+		     const char *collection_column, struct err *e)
+{
+	const struct table *any = s ? s : t;
+	struct pair_extra extra = { .n = 0 };
+
+	p->end[PG_SOURCE] = s;
+	p->end[PG_TARGET] = t;
+	if (asprintf(&p->name, "%s.%s", any->schema, any->name) < 0)
+		return err_nomem(e);
+	if (pair_columns(p, &extra, e))
+		return -1;
+	p->casts = calloc((size_t)extra.n + 1, sizeof(*p->casts));
+	if (!p->casts)
+		return err_nomem(e);
+	for (int i = 0; i < extra.n; i++)
+		p->casts[i] = extra.cast[i];
+	if (collection_column && table_column(any, collection_column) &&
+	    (!t || table_column(t, collection_column)))
+		p->collection_column = collection_column;
+	return 0;
+}
+
+static int add_pair(struct pairs *all, const struct table *s, const struct table *t,
+		    const char *collection_column, struct err *e)
+{
+	return make_pair(&all->pair[all->n++], s, t, collection_column, e);
+}
+
+static int fill_pairs(struct pairs *all, const struct catalog *const catalogs[2],
+		      const char *collection_column, struct err *e)
+{
+	const struct catalog *s = catalogs[PG_SOURCE], *t = catalogs[PG_TARGET];
+
+	for (int i = 0; s && i < s->n_tables; i++) {
+		const struct table *a = &s->tables[i];
+
+		if (counts_as_table(a) &&
+		    add_pair(all, a, catalog_table(t, a->schema, a->name), collection_column, e))
+			return -1;
+	}
+	for (int i = 0; i < t->n_tables; i++) {
+		const struct table *b = &t->tables[i];
+
+		if (counts_as_table(b) && !(s && catalog_table(s, b->schema, b->name)) &&
+		    add_pair(all, NULL, b, collection_column, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct pair *)a)->name, ((const struct pair *)b)->name);
+}
+
+int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
+	       const char *collection_column, struct err *e)
+{
+	const struct catalog *s = catalogs[PG_SOURCE];
+	struct pairs all = { .n = 0 };
+	int max = catalogs[PG_TARGET]->n_tables + (s ? s->n_tables : 0);
+
+	all.pair = calloc((size_t)max + 1, sizeof(*all.pair));
+	if (!all.pair)
+		return err_nomem(e);
+	if (fill_pairs(&all, catalogs, collection_column, e)) {
+		pairs_free(&all);
+		return -1;
+	}
+	qsort(all.pair, (size_t)all.n, sizeof(*all.pair), by_name);
+	for (int role = 0; role < 2; role++)
+		if (pg[role] && read_keys(&all, (enum pg_role)role, pg[role], e)) {
+			pairs_free(&all);
+			return -1;
+		}
+	*ret = all;
+	return 0;
+}
+
+void pairs_free(struct pairs *all)
+{
+	for (int i = 0; i < all->n; i++) {
+		struct pair *p = &all->pair[i];
+
+		for (int j = 0; p->casts && p->casts[j]; j++)
+			free(p->casts[j]);
+		free(p->casts);
+		free(p->name);
+		columns_free(&p->stored);
+		columns_free(&p->generated);
+		columns_free(&p->key);
+	}
+	free(all->pair);
+	*all = (struct pairs){ .n = 0 };
+}
+
+bool pair_comparable(const struct pair *p)
+{
+	return p->end[PG_SOURCE] && p->end[PG_TARGET] && !p->why[0];
+}
+
+void pair_from(struct text *t, const struct pair *p, enum pg_role role)
+{
+	const struct table *table = p->end[role];
+
+	text_addf(t, "%s%s", table->kind == 'p' ? "" : "ONLY ", table->qname);
+}
+
+void pair_key_bytes(struct text *t, const struct pair *p, enum pg_role role, const char *alias)
+{
+	text_add(t, "pg_catalog.record_send(ROW(");
+	for (int i = 0; i < p->key.n; i++) {
+		text_add(t, i > 0 ? ", " : "");
+		digest_sql_column(t, &p->key.end[role][i], alias);
+	}
+	text_add(t, "))");
+}
+
+void pair_key_text(struct text *t, const struct pair *p, enum pg_role role, const char *alias)
+{
+	text_add(t, "pg_catalog.format('");
+	for (int i = 0; i < p->key.n; i++)
+		text_add(t, i > 0 ? ", %s" : "%s");
+	text_add(t, "'");
+	for (int i = 0; i < p->key.n; i++) {
+		text_add(t, ", ");
+		text_add_qname(t, alias, p->key.end[role][i].name);
+	}
+	text_add(t, ")");
+}

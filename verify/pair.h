@@ -1,0 +1,64 @@
+/*
+ * pair - one table seen from both ends, with the columns that are compared.
+ *
+ * The columns of both ends stand in the same order. Where the target's type is another by design
+ * (vector stored as halfvec) the source's column carries the cast, so that both digests are of the
+ * same bytes. Only roots: partitions are read through the table they belong to.
+ *
+ * INVARIANT	end[PG_TARGET] and end[PG_SOURCE] are both set where both ends were read and have
+ *the table. `why` is not empty exactly where the contents cannot be compared.
+ * OWNER	pairs_free(). Borrows from the two catalogs, which must outlive it.
+ * THREADS	Read-only once made.
+ */
+#ifndef VERIFY_PAIR_H
+#define VERIFY_PAIR_H
+
+#include "schema/catalog.h"
+
+struct pair_columns {
+	int n;
+	struct digest_column *end[2]; /* by enum pg_role; same names, same order */
+	/* of the catalogs, same order; NULL where that end was not read */
+	const struct column **column[2];
+};
+
+struct pair {
+	const struct table *end[2]; /* by enum pg_role; NULL: not there */
+	char *name;                 /* schema.table, for people */
+	struct pair_columns stored; /* what COPY carries */
+	struct pair_columns generated;
+	struct pair_columns key;       /* n is 0: no key that both ends can be matched by */
+	const char *collection_column; /* or NULL */
+	char **casts;                  /* storage of conversions, NULL-terminated */
+	bool converted;                /* a cast is applied to the source */
+	char conversion[128];          /* in words, where converted */
+	char why[256];                 /* why contents cannot be compared, or "" */
+};
+
+struct pairs {
+	int n;
+	struct pair *pair;
+};
+
+/*
+ * All tables of both ends, by name in byte order: ordinary tables, partitioned roots and
+ * materialized views. catalogs[PG_SOURCE] may be NULL. collection_column is used in the tables that
+ * have it (NULL: none). sessions (source may be NULL) are asked for the keys.
+ */
+int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
+	       const char *collection_column, struct err *e) MUST_CHECK;
+void pairs_free(struct pairs *p);
+
+/* Both ends there (or the source not asked), and nothing stands against comparing. */
+bool pair_comparable(const struct pair *p);
+
+/* FROM item of one end: ONLY "s"."t", or the partitioned root without ONLY. */
+void pair_from(struct text *t, const struct pair *p, enum pg_role role);
+
+/* pg_catalog.record_send(ROW(key columns)): the key as bytes, the same on both ends. */
+void pair_key_bytes(struct text *t, const struct pair *p, enum pg_role role, const char *alias);
+
+/* The key as one readable text: the column's own text, or the parts joined by ", ". */
+void pair_key_text(struct text *t, const struct pair *p, enum pg_role role, const char *alias);
+
+#endif
