@@ -19,7 +19,8 @@ struct job {
 	bool text;
 	struct digest_column *columns;
 	int n;
-	struct text from; /* "ONLY "schema"."name"", without ONLY for partitioned tables and views */
+	struct text
+		from; /* "ONLY "schema"."name"", without ONLY for partitioned tables and views */
 };
 
 static int put_in_order(struct job *job, struct err *e)
@@ -101,8 +102,8 @@ static int take_row(const struct job *job, struct digest_ctx *digest, const char
 		    struct tally *tally, struct err *e)
 {
 	AUTO(free) char *scratch = malloc(len + 1);
-	AUTO(free) struct copyrow_field *fields =
-		calloc(2 * (size_t)job->n + 1, sizeof(struct copyrow_field));
+	AUTO(free)
+	struct copyrow_field *fields = calloc(2 * (size_t)job->n + 1, sizeof(struct copyrow_field));
 	int64_t word[2];
 	size_t skip = 0;
 
@@ -153,8 +154,8 @@ static int digest_server(struct pg *pg, const struct job *job, struct tally *ret
 	digest_sql_tally(&sql, job->columns, job->n, text_str(&job->from), NULL, NULL);
 	if (text_check(&sql, e) != 0 || pg_query(pg, text_str(&sql), &res, e) != 0)
 		return -1;
-	return tally_parse(ret, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
-			   PQgetvalue(res, 0, 2), e);
+	return tally_parse(ret, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
+			   e);
 }
 
 static void print_tally(const struct tally *t)
