@@ -96,6 +96,10 @@ static void add_collection_expr(const struct plan_table *t, struct text *sql)
 	text_add(sql, "::pg_catalog.text COLLATE \"C\"");
 }
 
+/*
+ * The names of one route, or of all routes that list names. A collection that came up under a later
+ * plan travels with the remainder, so that the chunks of earlier plans keep their meaning.
+ */
 static void add_names(const struct plan_table *t, const struct plan_route *only, struct text *sql)
 {
 	int n = only ? only->n_collections : t->n_collections;
@@ -103,9 +107,10 @@ static void add_names(const struct plan_table *t, const struct plan_route *only,
 
 	text_add(sql, "(ARRAY[");
 	for (int i = 0; i < n; i++) {
-		const char *name = t->collections[only ? only->collections[i] : i].name;
+		const struct plan_collection *c = &t->collections[only ? only->collections[i] : i];
+		const char *name = c->name;
 
-		if (!name)
+		if (!name || (!only && t->routes[c->route].remainder))
 			continue;
 		if (!first)
 			text_add(sql, ",");

@@ -117,7 +117,7 @@ static int put_chunk(struct spill_writer *w, const struct chunk *c, const int *v
 
 	if (spillfile_header(c, w->run, &header, &len, &t.chain, e) || put(w->io, header, len, e))
 		return -1;
-	for (size_t at = 0, taken; at < c->len; at += taken, t.frames++)
+	for (size_t at = 0, taken = 0; at < c->len; at += taken, t.frames++)
 		if (put_frame(w, c->data + at, c->len - at, vector_fields, c->binary ? n : 0,
 			      &taken, &t.chain, e))
 			return -1;
@@ -371,7 +371,7 @@ static int take_frames(struct input *in, const struct chunk *c, const struct spi
 		       uint64_t chain, char *raw, struct err *e)
 {
 	AUTO(codec) struct codec *codec = NULL;
-	size_t at = 0, len;
+	size_t at = 0, len = 0;
 
 	if (codec_new(&codec, 1, e))
 		return -1;
@@ -521,7 +521,7 @@ static int scan_one(struct scan *s, const char *name, struct err *e)
 {
 	size_t len = strlen(name), suffix = strlen(SUFFIX);
 	struct err why = ERR_INIT;
-	struct chunk *c;
+	struct chunk *c = NULL;
 
 	if (len <= suffix || strcmp(name + len - suffix, SUFFIX))
 		return 0;
