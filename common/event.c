@@ -18,6 +18,16 @@ struct events {
 	void *ctx;
 };
 
+static int open_log(const char *path, int *ret_fd, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot open the event log %s", path);
+	*ret_fd = fd;
+	return 0;
+}
+
 int events_open(struct events **ret, const char *path, event_listener *listener, void *ctx,
 		struct err *e)
 {
@@ -26,13 +36,9 @@ int events_open(struct events **ret, const char *path, event_listener *listener,
 	if (!ev)
 		return err_nomem(e);
 	ev->fd = -1;
-	if (path)
-		ev->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (path && ev->fd < 0) {
-		int sys_errno = errno;
-
+	if (path && open_log(path, &ev->fd, e) < 0) {
 		free(ev);
-		return err_sys(e, ERR_DISK, sys_errno, "cannot open the event log %s", path);
+		return -1;
 	}
 	pthread_mutex_init(&ev->lock, NULL);
 	ev->listener = listener;
@@ -49,6 +55,20 @@ void events_close(struct events *ev)
 		close(ev->fd);
 	pthread_mutex_destroy(&ev->lock);
 	free(ev);
+}
+
+int events_log_to(struct events *ev, const char *path, struct err *e)
+{
+	int fd;
+
+	if (open_log(path, &fd, e) < 0)
+		return -1;
+	pthread_mutex_lock(&ev->lock);
+	if (ev->fd >= 0)
+		close(ev->fd);
+	ev->fd = fd;
+	pthread_mutex_unlock(&ev->lock);
+	return 0;
 }
 
 static const char *level_name(enum event_level level)

@@ -26,6 +26,8 @@ typedef void event_listener(void *ctx, enum event_level level, const char *name,
 int events_open(struct events **ret, const char *path, event_listener *listener, void *ctx,
 		struct err *e) MUST_CHECK;
 void events_close(struct events *ev);
+/* From now on to this file instead: a new run's folder has its name only after it was made. */
+int events_log_to(struct events *ev, const char *path, struct err *e) MUST_CHECK;
 
 /* ev may be NULL: nothing happens (facts is still released). */
 void event_emit(struct events *ev, enum event_level level, const char *name, json_t *facts,
