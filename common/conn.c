@@ -104,37 +104,53 @@ static int malformed(struct err *e, enum pg_role role, const char *uri, const ch
 			   "for example %%40 for @, %%2F for /, %%3F for ?, %%23 for #, %%25 for %%");
 }
 
-/*
- * libpq's own complaint quotes pieces of the string, perhaps of the password: what stands in
- * quotes goes. The name of an unknown parameter is kept where it cannot be anything else.
- */
+/* Whether a complaint about an unknown setting can only name that, not a piece of a password. */
+static bool names_a_setting(const char *uri, const char *complaint)
+{
+	const char *query = strchr(uri, '?');
+
+	if (after_scheme(uri))
+		return query && !strchr(query, '@') &&
+		       strstr(complaint, "invalid URI query parameter");
+	return !strcasestr(uri, "passw") && strstr(complaint, "invalid connection option");
+}
+
+/* libpq's own complaint quotes pieces of the string, perhaps of the password: those are hidden. */
 static int refused_by_libpq(struct err *e, enum pg_role role, const char *uri, const char *complaint)
 {
 	AUTO_TEXT struct text what = TEXT_INIT;
-	const char *query = strchr(uri, '?');
-	bool keep = after_scheme(uri) && query && !strchr(query, '@') &&
-		    strstr(complaint, "invalid URI query parameter");
+	bool keep = names_a_setting(uri, complaint);
 
+	if (!after_scheme(uri) && !strchr(uri, '='))
+		return malformed(e, role, uri, "it is neither a URI nor keyword=value pairs");
 	for (bool quoted = false; *complaint && *complaint != '\n'; complaint++) {
-		if (*complaint == '"')
-			text_add(&what, quoted ? "\"" : keep ? "\"" : "\"...");
-		if (*complaint == '"')
+		if (*complaint == '"') {
+			text_add(&what, quoted || keep ? "\"" : "\"...");
 			quoted = !quoted;
-		else if (!quoted || keep)
+		} else if (!quoted || keep) {
 			text_addn(&what, complaint, 1);
+		}
 	}
 	return malformed(e, role, uri, text_str(&what));
 }
 
-/* An @ after the host part: the password had a character that ended the host part too early. */
+/*
+ * A second @ before the host, or one in the path: the password (or user) has a character that had
+ * to be percent-encoded, and libpq would take a piece of it for the host or the database. In the
+ * parameters an @ may stand, as in user=me@server.
+ */
 static bool has_stray_at(const char *uri)
 {
 	const char *rest = after_scheme(uri);
 
 	if (!rest)
 		return false;
-	size_t authority = strcspn(rest, "/?#");
-	return !memchr(rest, '@', authority) && strchr(rest + authority, '@');
+	size_t authority = strcspn(rest, "/");
+	const char *at = memchr(rest, '@', authority);
+	if (at && memchr(at + 1, '@', authority - (size_t)(at + 1 - rest)))
+		return true;
+	const char *path = rest + authority;
+	return memchr(path, '@', strcspn(path, "?"));
 }
 
 /* --- parsing --- */
@@ -169,7 +185,7 @@ static int complete(struct conn *c, struct err *e)
 	int done = -1;
 
 	if (!attrs || !passfile || put(c, "target_session_attrs", "none of them", e) ||
-	    put(c, "passfile", "/dev/null", e))
+	    put(c, "passfile", "/dev/null/none", e)) /* it is read at the connect, not now */
 		goto out;
 	probe = PQconnectStartParams((const char *const *)c->keys, (const char *const *)c->values, 0);
 	if (!strstr(PQerrorMessage(probe), "target_session_attrs")) {
@@ -201,7 +217,10 @@ static int add_defaults(struct conn *c, struct err *e)
 		if (!get(c, defaults[i].key)[0] && put(c, defaults[i].key, defaults[i].value, e))
 			return -1;
 	/* Rows are always UTF8, set after the connect; the user's choice could only fail. */
-	return put(c, "client_encoding", "", e);
+	if (put(c, "client_encoding", "", e))
+		return -1;
+	/* What the service file says is in the settings now. */
+	return put(c, "service", "", e);
 }
 
 static int make_label(struct conn *c, struct err *e)
@@ -276,7 +295,7 @@ static int parse(struct conn **ret, enum pg_role role, const char *given, const 
 	if (!uri)
 		return -1;
 	if (has_stray_at(uri))
-		return malformed(e, role, uri, "there is an @ after the host part");
+		return malformed(e, role, uri, "there is an @ too many");
 	PQconninfoOption *options = PQconninfoParse(uri, &complaint);
 	if (!options) {
 		refused_by_libpq(e, role, uri, complaint ? complaint : "out of memory");

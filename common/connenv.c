@@ -11,7 +11,7 @@ extern char **environ;
  * Variables that a program of PostgreSQL would obey although they are not of this end, and such
  * that carry the other end's password.
  */
-static bool is_disturbing(const char *entry)
+static bool is_disturbing(const char *entry, bool own_passfile)
 {
 	static const char *const keep[] = { "PGSYSCONFDIR=", "PGLOCALEDIR=" };
 	static const char *const drop[] = { "PG",
@@ -19,8 +19,10 @@ static bool is_disturbing(const char *entry)
 					    "POSTGRES_",
 					    "DATABASE_URL",
 					    "SOURCE_DATABASE_URL",
-					    "NEON_DATABASE_URL" };
+					    "NEON_" };
 
+	if (strncmp(entry, "PGPASSFILE=", 11) == 0)
+		return own_passfile;
 	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
 		if (strncmp(entry, keep[i], strlen(keep[i])) == 0)
 			return false;
@@ -67,6 +69,7 @@ static int add_settings(char **env, size_t *n, const struct conn *c,
 int conn_env(const struct conn *c, char ***ret, struct err *e)
 {
 	PQconninfoOption *options = PQconndefaults();
+	bool own_passfile = value_of(c, "passfile")[0];
 	size_t room = 2, n = 0;
 	int failed = 0;
 
@@ -80,7 +83,7 @@ int conn_env(const struct conn *c, char ***ret, struct err *e)
 	if (!env)
 		failed = err_nomem(e);
 	for (char **p = environ; *p && !failed; p++)
-		if (!is_disturbing(*p))
+		if (!is_disturbing(*p, own_passfile))
 			failed = add(env, &n, *p, NULL, e);
 	if (!failed)
 		failed = add_settings(env, &n, c, options, e);

@@ -10,6 +10,7 @@
 /* A rollback that the server does not answer within this time ends with the connection closed. */
 #define ROLLBACK_MS 30000
 #define CANCEL_MS 5000
+#define ROLLBACK_CANCEL_MS 2000
 
 /* --- facts --- */
 
@@ -331,7 +332,8 @@ void pg_rollback(struct pg *pg)
 	pg_copy_abandon(pg);
 	if (PQtransactionStatus(pg->conn) == PQTRANS_ACTIVE) {
 		/* Its answer will not be read: do not leave the work running, with its locks. */
-		pg_cancel(pg);
+		if (pg->canceller)
+			pg_canceller_ask(pg->canceller, ROLLBACK_CANCEL_MS);
 		pg_drop(pg);
 	} else if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE) {
 		if (pg_exec(pg, "ROLLBACK", &ignored) ||

@@ -169,7 +169,7 @@ static int put_message(struct pg *pg, const char *data, int len, struct err *e)
 		if (server_objects(pg, is_readable(pg)))
 			return fetch_error(pg, e);
 	}
-	return n < 0 ? fetch_error(pg, e) : 0;
+	return n < 0 || server_objects(pg, is_readable(pg)) ? fetch_error(pg, e) : 0;
 }
 
 int pg_copy_put(struct pg *pg, const void *data, size_t len, struct err *e)

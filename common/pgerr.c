@@ -31,11 +31,25 @@ static void add_line(struct text *t, const char *s)
 		text_addn(t, s, n);
 		s += n;
 		size_t gap = strspn(s, " \t\r\n");
-		bool new_line = memchr(s, '\n', gap) && !memchr(s, '\t', gap);
+		bool new_line = memchr(s, '\n', gap);
 		s += gap;
 		if (*s && gap)
 			text_add(t, new_line ? "; " : " ");
 	}
+}
+
+/* As add_line(), without libpq's own advice: the lines that begin with a tab. */
+static void add_plain(struct text *t, const char *s)
+{
+	AUTO_TEXT struct text plain = TEXT_INIT;
+
+	while (*s) {
+		size_t n = strcspn(s, "\n");
+		if (s[0] != '\t')
+			text_addn(&plain, s, n + (s[n] == '\n'));
+		s += n + (s[n] == '\n');
+	}
+	add_line(t, text_str(&plain));
 }
 
 /*
@@ -68,7 +82,7 @@ static void from_conn(const PGconn *conn, struct text *message, char state[6])
 	}
 	const char *location = strstr(raw, "\nLOCATION:");
 	text_addn(&clean, raw, location ? (size_t)(location - raw) : strlen(raw));
-	add_line(message, text_str(&clean));
+	add_plain(message, text_str(&clean));
 }
 
 static void add_field(struct text *t, const PGresult *res, int field, const char *before)
@@ -113,7 +127,7 @@ int pgerr_set(struct err *e, enum pg_role role, const PGconn *conn, const PGresu
 		strncpy(state, code, 5);
 	add_field(&message, res, PG_DIAG_MESSAGE_PRIMARY, "");
 	if (!message.len)
-		add_line(&message, PQresultErrorMessage(res));
+		add_plain(&message, PQresultErrorMessage(res));
 	if (!message.len)
 		from_conn(conn, &message, state);
 	if (!message.len)

@@ -225,39 +225,59 @@ static bool attempt_is_new(struct attempt *a, const PGconn *conn)
 }
 
 /*
- * Polls libpq to the end of the connect. libpq leaves the timeout to us, but has no call for "next
- * address, please": shutting the socket down makes it see a failure and go on by itself.
- * ret_late counts the addresses that did not answer in time.
+ * One wait of a connect. libpq leaves the timeout to us, but has no call for "next address,
+ * please": shutting the socket down makes it see a failure and go on by itself.
  */
-static int poll_connect(struct pg *pg, uint64_t timeout, unsigned *ret_late, struct err *e)
+static int wait_connect(struct pg *pg, struct attempt *a, short events, bool *ret_late,
+			struct err *e)
+{
+	struct err waited;
+
+	*ret_late = false;
+	if (pg_wait(pg, events, a->deadline, &waited) == 0)
+		return 0;
+	if (waited.kind == ERR_STOPPED || clock_left(a->deadline) != 0) {
+		*e = waited;
+		return -1;
+	}
+	*ret_late = true;
+	shutdown(a->socket, SHUT_RDWR);
+	a->deadline = clock_deadline(1000);
+	return 0;
+}
+
+static int connect_late(const struct pg *pg, uint64_t timeout, struct err *e)
+{
+	err_set(e, ERR_NETWORK, "%s: no answer within %llu s to the connect",
+		pg_role_name(pg->role), (unsigned long long)timeout / 1000);
+	e->next = ERR_RETRY;
+	return err_hint(e, "check host, port and firewall");
+}
+
+/* Polls libpq to the end of the connect, address by address. */
+static int poll_connect(struct pg *pg, uint64_t timeout, struct err *e)
 {
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 	struct attempt attempt = { .socket = -1 };
+	bool late = false;
 
 	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-		struct err late;
+		short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 		if (attempt_is_new(&attempt, pg->conn))
 			attempt.deadline = clock_deadline(timeout);
-		if (pg_wait(pg, status == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-			    attempt.deadline, &late)) {
-			if (late.kind == ERR_STOPPED || clock_left(attempt.deadline) != 0) {
-				*e = late;
-				return -1;
-			}
-			(*ret_late)++;
-			shutdown(attempt.socket, SHUT_RDWR);
-			attempt.deadline = clock_deadline(1000);
-		}
+		if (wait_connect(pg, &attempt, events, &late, e))
+			return -1;
 		status = PQconnectPoll(pg->conn);
 	}
-	return status == PGRES_POLLING_OK ? 0 : pgerr_set(e, pg->role, pg->conn, NULL, NULL);
+	if (status == PGRES_POLLING_OK)
+		return 0;
+	return late ? connect_late(pg, timeout, e)
+		    : pgerr_set(e, pg->role, pg->conn, NULL, NULL);
 }
 
 static int connect_to(struct pg *pg, const struct conn *conn, struct err *e)
 {
 	const char *const *keys, *const *values;
-	uint64_t timeout = connect_timeout(conn);
-	unsigned late = 0;
 
 	conn_params(conn, &keys, &values);
 	pg->started = clock_ms();
@@ -269,15 +289,8 @@ static int connect_to(struct pg *pg, const struct conn *conn, struct err *e)
 	PQsetNoticeReceiver(pg->conn, on_notice, pg);
 	/* Only so does the text of a failed connect tell its SQLSTATE (see pgerr.c). */
 	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
-	if (poll_connect(pg, timeout, &late, e)) {
-		if (late && e->kind != ERR_STOPPED) {
-			err_note(e, "connecting: %u address%s gave no answer within %llu s", late,
-				 late == 1 ? "" : "es", (unsigned long long)timeout / 1000);
-			e->kind = ERR_NETWORK;
-			e->next = ERR_RETRY;
-		}
+	if (poll_connect(pg, connect_timeout(conn), e))
 		return -1;
-	}
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
 	PQsetnonblocking(pg->conn, 1);
 	return 0;
