@@ -160,7 +160,7 @@ source_suites() { # ID
 	esac
 }
 
-# Downloads the newest good source package of pgvector to $scratch/source.
+# Downloads the source of pgvector, without the distribution's packaging, to $scratch/source.
 fetch_pgvector() {
 	local id codename uri keyring component suite
 	# shellcheck disable=SC1091
@@ -180,9 +180,8 @@ fetch_pgvector() {
 			>"$scratch/sources.list"
 		rm -rf "$scratch/lists" "$scratch/source"
 		mkdir -p "$scratch/lists/partial" "$scratch/source"
-		chmod 777 "$scratch/source" "$scratch/lists" "$scratch/lists/partial"
 		if private_apt update && (cd "$scratch/source" &&
-			private_apt source --download-only pgvector) && good_source; then
+			private_apt source --tar-only pgvector) && good_source; then
 			return 0
 		fi
 	done
@@ -191,16 +190,18 @@ fetch_pgvector() {
 
 good_source() {
 	local version
-	version=$(sed -n 's/^Version: *\([^-]*\).*/\1/p' "$scratch"/source/*.dsc | head -n 1)
-	[ -n "$version" ] && version_at_least "$version" "$MIN_PGVECTOR"
+	version=$(basename "$scratch"/source/pgvector_*.orig.tar.gz .orig.tar.gz)
+	version=${version#pgvector_}
+	[ "$version" != '*' ] && version_at_least "$version" "$MIN_PGVECTOR"
 }
 
 build_pgvector() { # MAJOR
 	local config=/usr/lib/postgresql/$1/bin/pg_config
 	say "building pgvector for PostgreSQL $1"
 	(
-		cd "$scratch/source"
-		dpkg-source --no-check -x ./*.dsc tree >/dev/null
+		mkdir "$scratch/tree"
+		cd "$scratch"
+		tar xzf source/pgvector_*.orig.tar.gz -C tree --strip-components=1
 		# No -march=native: pgvector chooses its fast paths at run time.
 		make -s -C tree -j2 OPTFLAGS= with_llvm=no PG_CONFIG="$config" >"$scratch/make.log" 2>&1 ||
 			{ tail -n 30 "$scratch/make.log" >&2; exit 1; }
@@ -220,7 +221,6 @@ install_pgvector() { # MAJOR
 		fi
 		;;
 	esac
-	command -v dpkg-source >/dev/null || apt_install dpkg-dev xz-utils
 	scratch=$(mktemp -d)
 	chmod 755 "$scratch"
 	fetch_pgvector
