@@ -120,8 +120,8 @@ static void after_abort_nothing_moves_and_free_frees(void **state)
 	assert_int_equal(queue_push(q, item(1), 1), QUEUE_OK);
 	assert_int_equal(queue_push(q, item(2), 1), QUEUE_OK);
 	queue_abort(q);
-	queue_close(q); /* does not bring it back to closed */
 	queue_abort(q);
+	queue_close(q); /* does not bring it back to closed */
 	assert_int_equal(queue_push(q, item(3), 1), QUEUE_STOPPED);
 	assert_false(queue_try_push(q, item(3), 1));
 	assert_int_equal(queue_pop(q, &got), QUEUE_STOPPED);

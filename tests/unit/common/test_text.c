@@ -40,6 +40,18 @@ static void a_text_grows_without_losing_anything(void **state)
 	assert_ok(text_check(&t, E));
 }
 
+static void there_is_always_room_for_the_nul(void **state)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	(void)state;
+	for (size_t len = 1; len < 1100; len++) {
+		text_add(&t, "x");
+		assert_int_equal(strlen(text_str(&t)), len);
+		assert_true(t.len < t.cap);
+	}
+}
+
 static void clearing_keeps_the_storage_and_forgets_the_rest(void **state)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
@@ -127,6 +139,7 @@ int main(void)
 		cmocka_unit_test(an_untouched_text_is_an_empty_string),
 		cmocka_unit_test(additions_follow_each_other),
 		cmocka_unit_test(a_text_grows_without_losing_anything),
+		cmocka_unit_test(there_is_always_room_for_the_nul),
 		cmocka_unit_test(clearing_keeps_the_storage_and_forgets_the_rest),
 		cmocka_unit_test(a_taken_text_is_empty_and_usable_again),
 		cmocka_unit_test(a_failed_text_says_so_and_adds_nothing_more),
