@@ -59,7 +59,7 @@ void events_close(struct events *ev)
 
 int events_log_to(struct events *ev, const char *path, struct err *e)
 {
-	int fd;
+	int fd = -1;
 
 	if (open_log(path, &fd, e) < 0)
 		return -1;

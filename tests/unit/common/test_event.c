@@ -188,6 +188,29 @@ static void a_log_that_cannot_be_opened_is_an_error(void **state)
 	assert_null(ev);
 }
 
+static void the_log_can_begin_after_the_first_event(void **state)
+{
+	struct events *ev = NULL;
+	struct err e = ERR_INIT;
+	json_t *event;
+
+	(void)state;
+	assert_ok(events_open(&ev, NULL, NULL, NULL, E));
+	event_emit(ev, EVENT_INFO, "before", NULL, "x");
+	assert_int_equal(events_log_to(ev, "/nowhere/events", &e), -1);
+	assert_ok(events_log_to(ev, log_path, E));
+	event_emit(ev, EVENT_INFO, "after", NULL, "x");
+	assert_ok(events_log_to(ev, log_path, E));
+	event_emit(ev, EVENT_INFO, "again", NULL, "x");
+	events_close(ev);
+	event = line(0);
+	assert_string_equal(field(event, "name"), "after");
+	json_decref(event);
+	event = line(1);
+	assert_string_equal(field(event, "name"), "again");
+	json_decref(event);
+}
+
 static void a_full_disk_does_not_end_the_run(void **state)
 {
 	struct heard h = { 0 };
@@ -263,6 +286,7 @@ int main(void)
 		TEST(the_listener_hears_without_a_file),
 		TEST(without_a_log_facts_are_still_released),
 		TEST(a_log_that_cannot_be_opened_is_an_error),
+		TEST(the_log_can_begin_after_the_first_event),
 		TEST(a_full_disk_does_not_end_the_run),
 		TEST(lines_of_many_threads_do_not_mix),
 	};
