@@ -130,9 +130,6 @@ static int take_answer(const struct job *j, const PGresult *res, struct tally *r
 	struct content_end *end = &j->content->end[j->role];
 	bool divided = j->content->pair->collection_column && j->what != GENERATED;
 
-	/* A digest's groups hold the counts too: plain counts must not take their place. */
-	if (divided && j->what == COUNT && end->has_tally)
-		divided = false;
 	if (divided)
 		return read_groups(end, ret, res, e);
 	*ret = TALLY_INIT;
