@@ -292,7 +292,9 @@ class Cluster:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, _SIGNALS[mode])
-            wait_until(lambda: self.pid() is None, timeout, what="server to stop")
+            wait_until(lambda: not self._alive(pid), timeout, what="server to stop")
+        if self.process is not None:
+            self.process.wait()
         self.process = None
 
     def restart(self, mode="fast"):
