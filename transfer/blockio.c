@@ -14,7 +14,7 @@ struct blockio {
 	uint64_t written; /* bytes of the file before buf */
 };
 
-int blockio_new(struct blockio **ret, size_t buffer, bool direct, struct err *e)
+int blockio_new(struct blockio **ret, size_t buffer, struct err *e)
 {
 	struct blockio *b = calloc(1, sizeof(*b));
 
@@ -22,7 +22,7 @@ int blockio_new(struct blockio **ret, size_t buffer, bool direct, struct err *e)
 		return err_nomem(e);
 	b->fd = -1;
 	b->cap = buffer;
-	b->want_direct = direct;
+	b->want_direct = true;
 	b->buf = aligned_alloc(BLOCKIO_ALIGN, buffer);
 	if (!b->buf) {
 		free(b);
@@ -30,6 +30,11 @@ int blockio_new(struct blockio **ret, size_t buffer, bool direct, struct err *e)
 	}
 	*ret = b;
 	return 0;
+}
+
+void blockio_set_direct(struct blockio *b, bool direct)
+{
+	b->want_direct = direct;
 }
 
 void blockio_free(struct blockio *b)
@@ -140,7 +145,7 @@ uint64_t blockio_size(const struct blockio *b)
 
 int blockio_finish(struct blockio *b, struct err *e)
 {
-	bool direct = b->direct;
+	bool direct;
 
 	if (flush_blocks(b, e))
 		return -1;

@@ -22,9 +22,12 @@
 
 struct blockio;
 
-/* buffer: bytes gathered before a write, a multiple of BLOCKIO_ALIGN. direct: try O_DIRECT. */
-int blockio_new(struct blockio **ret, size_t buffer, bool direct, struct err *e) MUST_CHECK;
+/* buffer: bytes gathered before a write, a multiple of BLOCKIO_ALIGN. */
+int blockio_new(struct blockio **ret, size_t buffer, struct err *e) MUST_CHECK;
 void blockio_free(struct blockio *b);
+
+/* Whether the next files try O_DIRECT; true at the beginning. */
+void blockio_set_direct(struct blockio *b, bool direct);
 
 /* Creates name in the folder dir_fd, mode 0600, replacing what was there. ERR_DISK on failure. */
 int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e) MUST_CHECK;

@@ -8,9 +8,10 @@
  *
  *   stored   the raw bytes
  *   zstd     one zstd frame
- *   plane    u32 floats, u32 runs; 3 bytes for each float; the side part, as zstd or, where its
- *            length is the raw length, as it is: runs (u32 bytes before, u32 floats), one exponent
- *            byte a float, then all other bytes. Numbers are little-endian.
+ *   plane    u32 floats, u32 runs; of each float the low 16 bits, then of each float the next 8
+ *            (the sign in the lowest bit, the mantissa above it); then the side part: the runs (u32
+ *            bytes before, u32 floats), one exponent byte a float, all other bytes. The side part
+ *            is one zstd frame, or as it is where its length says so. Numbers are little-endian.
  *
  * The frame says where its vectors are, so decoding parses no rows.
  *
@@ -37,15 +38,24 @@ void codec_free(struct codec *k);
 /* Bytes of the longest stored form of `raw` bytes. */
 size_t codec_bound(size_t raw);
 
+struct codec_frame {
+	enum codec_kind kind;
+	size_t raw, stored; /* bytes before and after */
+};
+
 /*
- * Encodes a first part of `data`: up to CODEC_FRAME bytes, cut at a row border where vectors are
- * looked for. vector_fields[0..n-1] are field numbers, ascending, of vector columns in binary rows;
- * with n 0 rows are not looked at. Rows that do not parse are encoded without their vectors.
- * out has codec_bound(CODEC_FRAME) bytes. Always takes at least one byte of a non-empty input.
+ * Begins to encode `data`, which must stay until codec_next() has given its last frame.
+ * vector_fields[0..n-1] (borrowed as long) are the numbers, ascending from 0, of vector fields in
+ * binary rows; with n 0 the rows are not looked at.
  */
-int codec_encode(struct codec *k, const char *data, size_t len, const int *vector_fields, int n,
-		 char *out, size_t *ret_taken, enum codec_kind *ret_kind, size_t *ret_stored,
-		 struct err *e) MUST_CHECK;
+void codec_begin(struct codec *k, const char *data, size_t len, const int *vector_fields, int n);
+
+/*
+ * The next frame: up to CODEC_FRAME bytes, cut at a row border where vectors are looked for (a row
+ * larger than a frame is cut anywhere and goes without). Rows that do not parse are encoded without
+ * their vectors. out has codec_bound(CODEC_FRAME) bytes. Returns 1 with *ret, 0 at the end, or -1.
+ */
+int codec_next(struct codec *k, char *out, struct codec_frame *ret, struct err *e) MUST_CHECK;
 
 /*
  * Decodes one frame into raw, which has raw_len bytes, at most CODEC_FRAME. Any input is safe. A

@@ -44,7 +44,7 @@ int spill_writer_new(struct spill_writer **ret, const char *dir, const char *run
 		spill_writer_free(w);
 		return err_nomem(e);
 	}
-	if (blockio_new(&w->io, WRITE_BUFFER, true, e) || codec_new(&w->codec, level, e)) {
+	if (blockio_new(&w->io, WRITE_BUFFER, e) || codec_new(&w->codec, level, e)) {
 		spill_writer_free(w);
 		return -1;
 	}
@@ -63,6 +63,11 @@ void spill_writer_free(struct spill_writer *w)
 	free(w->dir);
 	free(w->run);
 	free(w);
+}
+
+void spill_writer_set_direct(struct spill_writer *w, bool direct)
+{
+	blockio_set_direct(w->io, direct);
 }
 
 /* ---- writing ---- */
@@ -84,27 +89,29 @@ static int put(struct blockio *io, const char *data, size_t len, struct err *e)
 	return 0;
 }
 
-/* One frame from the start of data; *taken is how much of it. */
-static int put_frame(struct spill_writer *w, const char *data, size_t len, const int *vector_fields,
-		     int n, size_t *taken, uint64_t *chain, struct err *e)
+/* The codec's next frame. Returns 1, 0 at the end, or -1. */
+static int put_frame(struct spill_writer *w, const char *data, size_t *ret_taken, uint64_t *chain,
+		     struct err *e)
 {
-	struct spillfile_frame f;
-	enum codec_kind kind;
-	size_t stored;
+	struct codec_frame frame;
+	struct spillfile_frame f = { 0 };
 	char *out;
+	int r;
 
-	if (blockio_reserve(w->io, SPILLFILE_FRAME + codec_bound(CODEC_FRAME), &out, e) ||
-	    codec_encode(w->codec, data, len, vector_fields, n, out + SPILLFILE_FRAME, taken, &kind,
-			 &stored, e))
+	if (blockio_reserve(w->io, SPILLFILE_FRAME + codec_bound(CODEC_FRAME), &out, e))
 		return -1;
-	f.kind = kind;
-	f.raw = (uint32_t)*taken;
-	f.stored = (uint32_t)stored;
-	f.check = spillfile_check(data, *taken);
+	r = codec_next(w->codec, out + SPILLFILE_FRAME, &frame, e);
+	if (r <= 0)
+		return r;
+	f.kind = frame.kind;
+	f.raw = (uint32_t)frame.raw;
+	f.stored = (uint32_t)frame.stored;
+	f.check = spillfile_check(data, frame.raw);
 	spillfile_frame(&f, out);
-	blockio_commit(w->io, SPILLFILE_FRAME + stored);
+	blockio_commit(w->io, SPILLFILE_FRAME + frame.stored);
 	*chain = spillfile_chain(*chain, f.check);
-	return 0;
+	*ret_taken = frame.raw;
+	return 1;
 }
 
 static int put_chunk(struct spill_writer *w, const struct chunk *c, const int *vector_fields, int n,
@@ -113,14 +120,18 @@ static int put_chunk(struct spill_writer *w, const struct chunk *c, const int *v
 	AUTO(free) char *header = NULL;
 	struct spillfile_trailer t = { .frames = 0 };
 	char trailer[SPILLFILE_TRAILER];
-	size_t len;
+	size_t len, at = 0, taken = 0;
+	int r;
 
 	if (spillfile_header(c, w->run, &header, &len, &t.chain, e) || put(w->io, header, len, e))
 		return -1;
-	for (size_t at = 0, taken = 0; at < c->len; at += taken, t.frames++)
-		if (put_frame(w, c->data + at, c->len - at, vector_fields, c->binary ? n : 0,
-			      &taken, &t.chain, e))
-			return -1;
+	codec_begin(w->codec, c->data, c->len, vector_fields, c->binary ? n : 0);
+	while ((r = put_frame(w, c->data + at, &taken, &t.chain, e)) > 0) {
+		at += taken;
+		t.frames++;
+	}
+	if (r < 0)
+		return -1;
 	t.file_bytes = blockio_size(w->io) + SPILLFILE_TRAILER;
 	spillfile_trailer(&t, trailer);
 	return put(w->io, trailer, sizeof(trailer), e);
@@ -303,8 +314,8 @@ static int take_header(struct input *in, const char *run, struct chunk **ret, ui
 		       struct err *e)
 {
 	char head[SPILLFILE_PREFIX];
-	const char *p;
-	uint64_t len;
+	const char *p = NULL;
+	uint64_t len = 0;
 	char *whole;
 	int r;
 
@@ -349,8 +360,8 @@ static int take_ends(struct input *in, const char *run, struct chunk **ret,
 static int take_frame(struct input *in, struct codec *codec, char *raw, size_t room,
 		      size_t *ret_len, uint64_t *chain, struct err *e)
 {
-	struct spillfile_frame f;
-	const char *p;
+	struct spillfile_frame f = { 0 };
+	const char *p = NULL;
 
 	if (input_take(in, SPILLFILE_FRAME, &p, e) || spillfile_parse_frame(p, &f, e))
 		return -1;

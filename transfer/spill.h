@@ -25,6 +25,8 @@ struct spill_writer;
 int spill_writer_new(struct spill_writer **ret, const char *dir, const char *run, int level,
 		     struct err *e) MUST_CHECK;
 void spill_writer_free(struct spill_writer *w);
+/* false: writes through the page cache from the next file on. For measuring and tests. */
+void spill_writer_set_direct(struct spill_writer *w, bool direct);
 
 UNUSED static inline void auto_spill_writer(struct spill_writer **w)
 {

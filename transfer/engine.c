@@ -1,0 +1,320 @@
+#include "transfer/engine.h"
+
+#include "transfer/spill.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MIN_CHUNK ((uint64_t)64 << 10)
+
+struct thread {
+	pthread_t id;
+	struct engine *g;
+	int (*body)(struct engine *g, int no, struct err *e);
+	int no;
+	bool started;
+};
+
+struct progress_line *engine_line(struct engine *g, int table, int route)
+{
+	return &g->progress->lines[g->line_of[table] + route];
+}
+
+void engine_fail(struct engine *g, const struct err *e)
+{
+	pthread_mutex_lock(&g->mu);
+	/* That somebody was told to stop is no cause; a cause that comes later still counts. */
+	if (!g->failed || (g->first.kind == ERR_STOPPED && e->kind != ERR_STOPPED))
+		g->first = *e;
+	g->failed = true;
+	pthread_mutex_unlock(&g->mu);
+}
+
+/*
+ * What an error ends. Asked to drain (Ctrl-C), readers stop and the stages behind them finish what
+ * they hold; a real failure ends everything.
+ */
+static void end_stages(struct engine *g, const struct err *e)
+{
+	if (e->kind == ERR_STOPPED && stop_level(g->stop) == STOP_DRAIN)
+		return;
+	outbox_abort(g->outbox);
+	budget_abort(g->budget);
+	for (int i = 0; i < g->settings->workers; i++)
+		queue_abort(g->to_worker[i]);
+	stop_ask(g->stop, STOP_DRAIN);
+}
+
+static void *thread_main(void *arg)
+{
+	struct thread *t = arg;
+	struct err e = ERR_INIT;
+
+	if (t->body(t->g, t->no, &e) < 0) {
+		engine_fail(t->g, &e);
+		end_stages(t->g, &e);
+	}
+	return NULL;
+}
+
+int engine_pass_on(struct engine *g, struct chunk *c, struct err *e)
+{
+	/* What doubling left over goes back before the chunk is kept for long. */
+	if (c->data && c->cap - c->len > ((size_t)1 << 20)) {
+		char *fitted = realloc(c->data, c->len > 0 ? c->len : 1);
+
+		if (fitted) {
+			c->data = fitted;
+			c->cap = c->len;
+		}
+	}
+	if (budget_take(g->budget, c->len, e) < 0) {
+		chunk_free(c);
+		return -1;
+	}
+	c->budget = g->budget;
+	c->charged = c->len;
+	if (queue_push(g->to_worker[c->route % g->settings->workers], c, c->len) != QUEUE_OK) {
+		chunk_free(c);
+		return stop_err(e);
+	}
+	return 0;
+}
+
+/* --- set up --- */
+
+/*
+ * Half of the memory at least is for sealed chunks (the budget); open chunks and read-back take the
+ * rest.
+ */
+static int size_memory(struct engine *g, struct err *e)
+{
+	const struct run_settings *s = g->settings;
+	uint64_t holders = (uint64_t)(s->jobs * (s->workers + 1) + s->senders);
+	uint64_t limit = s->memory / (2 * holders);
+
+	if (limit > s->chunk_size)
+		limit = s->chunk_size;
+	if (limit > s->memory / (4 * (uint64_t)s->workers))
+		limit = s->memory / (4 * (uint64_t)s->workers);
+	g->chunk_limit = limit > MIN_CHUNK ? limit : MIN_CHUNK;
+	g->keep_limit = (s->memory - holders * g->chunk_limit) / 2;
+	return budget_new(&g->budget, s->memory - holders * g->chunk_limit, e);
+}
+
+static void free_chunk_item(void *item)
+{
+	chunk_free(item);
+}
+
+static int make_queues(struct engine *g, struct err *e)
+{
+	int n = g->settings->workers;
+
+	g->to_worker = calloc((size_t)n, sizeof(struct queue *));
+	if (!g->to_worker)
+		return err_nomem(e);
+	for (int i = 0; i < n; i++)
+		if (queue_new(&g->to_worker[i], UINT64_MAX / 2, free_chunk_item, e) < 0)
+			return -1;
+	return outbox_new(&g->outbox, e);
+}
+
+/* The ranges in which something is left to read, in the order of the plan. */
+static int list_ranges(struct engine *g, struct err *e)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < g->plan->n_tables; i++)
+		total += (size_t)g->plan->tables[i].n_ranges;
+	g->ranges = calloc(total + 1, sizeof(*g->ranges));
+	if (!g->ranges)
+		return err_nomem(e);
+	for (int i = 0; i < g->plan->n_tables; i++) {
+		const struct plan_table *t = &g->plan->tables[i];
+
+		for (int k = 0; k < t->n_ranges && !t->already_there; k++) {
+			bool missing = false;
+
+			for (int r = 0; r < t->n_routes && !missing; r++) {
+				AUTO(free) struct registry_gap *gaps = NULL;
+				int n = 0;
+
+				if (registry_gaps(g->known, t, k, r, &gaps, &n, e) < 0)
+					return -1;
+				missing = n > 0;
+			}
+			if (missing)
+				g->ranges[g->n_ranges++] = (struct engine_range){ i, k };
+		}
+	}
+	return 0;
+}
+
+static void name_line(struct progress_line *line, const struct plan_table *t, int route)
+{
+	const struct plan_route *r = &t->routes[route];
+	AUTO_TEXT struct text name = TEXT_INIT;
+
+	text_add(&name, strcmp(t->schema, "public") == 0 ? t->name : t->qname);
+	if (t->collection_column && r->remainder)
+		text_add(&name, ": others");
+	else if (t->collection_column && r->n_collections > 0)
+		text_addf(&name, ": %s", t->collections[r->collections[0]].name);
+	if (r->n_collections > 1)
+		text_addf(&name, " +%d", r->n_collections - 1);
+	memcpy(line->name, text_str(&name),
+	       name.len < sizeof(line->name) ? name.len + 1 : sizeof(line->name) - 1);
+	line->rows_total = r->rows;
+	line->bytes_total = t->rows > 0 ? (uint64_t)((double)t->bytes * (double)r->rows / (double)t->rows)
+					: 0;
+}
+
+/* One line a route; made once, also when the engine runs again. */
+static int make_lines(struct engine *g, struct err *e)
+{
+	struct progress *p = g->progress;
+	int n = 0;
+
+	g->line_of = calloc((size_t)g->plan->n_tables + 1, sizeof(int));
+	if (!g->line_of)
+		return err_nomem(e);
+	for (int i = 0; i < g->plan->n_tables; i++) {
+		g->line_of[i] = n;
+		n += g->plan->tables[i].n_routes;
+	}
+	if (p->lines)
+		return p->n_lines == n ? 0 : err_set(e, ERR_INTERNAL, "the plan changed its lines");
+	p->lines = calloc((size_t)n + 1, sizeof(*p->lines));
+	if (!p->lines)
+		return err_nomem(e);
+	for (int i = 0; i < g->plan->n_tables; i++) {
+		const struct plan_table *t = &g->plan->tables[i];
+
+		for (int r = 0; r < t->n_routes; r++)
+			name_line(&p->lines[g->line_of[i] + r], t, r);
+		atomic_fetch_add(&p->rows_total, t->rows);
+		atomic_fetch_add(&p->bytes_total, t->bytes);
+	}
+	p->n_lines = n;
+	return 0;
+}
+
+/* What earlier processes captured: sent first if it is not loaded. */
+static int queue_known(void *ctx, struct registry_entry *entry, struct err *e)
+{
+	struct engine *g = ctx;
+	struct chunk *c;
+
+	if (entry->loaded || !entry->on_disk)
+		return 0;
+	if (chunk_new(&c, e) < 0)
+		return -1;
+	*c = entry->chunk;
+	c->parts = NULL;
+	c->n_parts = 0;
+	if (entry->chunk.n_parts > 0) {
+		c->parts = calloc((size_t)entry->chunk.n_parts, sizeof(*c->parts));
+		if (!c->parts) {
+			chunk_free(c);
+			return err_nomem(e);
+		}
+	}
+	for (int i = 0; i < entry->chunk.n_parts; i++) {
+		const char *name = entry->chunk.parts[i].collection;
+
+		c->parts[i].tally = entry->chunk.parts[i].tally;
+		c->parts[i].collection = name ? strdup(name) : NULL;
+		c->n_parts++;
+	}
+	outbox_put(g->outbox, c);
+	return 0;
+}
+
+/* --- run --- */
+
+static int start(struct thread *t, int n, struct engine *g,
+		 int (*body)(struct engine *g, int no, struct err *e), struct err *e)
+{
+	for (int i = 0; i < n; i++) {
+		t[i] = (struct thread){ .g = g, .body = body, .no = i };
+		if (pthread_create(&t[i].id, NULL, thread_main, &t[i]) != 0)
+			return err_set(e, ERR_INTERNAL, "cannot start a thread");
+		t[i].started = true;
+	}
+	return 0;
+}
+
+static void join(struct thread *t, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (t[i].started)
+			pthread_join(t[i].id, NULL);
+}
+
+/* In flow order: a stage's queue is closed when its last producer was joined. */
+static int run_threads(struct engine *g, struct thread *t, int readers, struct err *e)
+{
+	int workers = g->settings->workers, senders = g->settings->senders;
+	struct thread *w = t + readers, *s = w + workers;
+	int rc = start(s, senders, g, sender_main, e);
+
+	if (rc == 0)
+		rc = start(w, workers, g, worker_main, e);
+	if (rc == 0)
+		rc = start(t, readers, g, reader_main, e);
+	if (rc < 0) {
+		engine_fail(g, e);
+		end_stages(g, e);
+	}
+	join(t, readers);
+	for (int i = 0; i < workers; i++)
+		queue_close(g->to_worker[i]);
+	join(w, workers);
+	outbox_close(g->outbox);
+	join(s, senders);
+	return rc;
+}
+
+static int run_all(struct engine *g, struct err *e)
+{
+	int readers = g->n_ranges < g->settings->jobs ? g->n_ranges : g->settings->jobs;
+	size_t n = (size_t)(readers + g->settings->workers + g->settings->senders);
+	AUTO(free) struct thread *t = calloc(n + 1, sizeof(*t));
+
+	if (!t)
+		return err_nomem(e);
+	if (g->n_ranges > 0 && !g->source) {
+		err_set(e, ERR_RESUME, "the capture is not complete, and there is no source to read on from");
+		return err_hint(e, "name the source with --source and resume");
+	}
+	if (run_threads(g, t, readers, e) < 0 || g->failed) {
+		*e = g->first;
+		return -1;
+	}
+	return 0;
+}
+
+static void engine_done(struct engine *g)
+{
+	for (int i = 0; g->to_worker && i < g->settings->workers; i++)
+		queue_free(g->to_worker[i]);
+	free(g->to_worker);
+	outbox_free(g->outbox);
+	budget_free(g->budget);
+	free(g->line_of);
+	free(g->ranges);
+	pthread_mutex_destroy(&g->mu);
+}
+
+int engine_run(struct engine *g, struct err *e)
+{
+	int rc = -1;
+
+	pthread_mutex_init(&g->mu, NULL);
+	if (size_memory(g, e) == 0 && make_queues(g, e) == 0 && list_ranges(g, e) == 0 &&
+	    make_lines(g, e) == 0 && registry_each(g->known, -1, queue_known, g, e) == 0)
+		rc = run_all(g, e);
+	engine_done(g);
+	return rc;
+}
