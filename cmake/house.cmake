@@ -15,11 +15,24 @@ if(NEONFERRY_SANITIZE)
 	target_link_options(house INTERFACE -fsanitize=${NEONFERRY_SANITIZE})
 endif()
 
+# The fuzzer steers by the branches that the layers take, so all of them are instrumented.
+if(NEONFERRY_FUZZ)
+	if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+		message(FATAL_ERROR "NEONFERRY_FUZZ needs clang")
+	endif()
+	target_compile_options(house INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+		-fno-omit-frame-pointer -fno-sanitize-recover=all)
+	target_link_options(house INTERFACE -fsanitize=address,undefined)
+endif()
+
 # A layer is a static library of all .c files of a folder over the layers below it: an upward call
 # does not link, and the test layers.order refuses an upward include.
 function(add_layer name)
-	cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "BELOW")
+	cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCEPT" "BELOW")
 	file(GLOB sources CONFIGURE_DEPENDS ${name}/*.c)
+	if(arg_EXCEPT)
+		list(FILTER sources EXCLUDE REGEX "/${arg_EXCEPT}\\.c$")
+	endif()
 	if(NOT sources)
 		file(WRITE ${CMAKE_BINARY_DIR}/${name}_empty.c "typedef int empty_layer;\n")
 		set(sources ${CMAKE_BINARY_DIR}/${name}_empty.c)
