@@ -1,11 +1,14 @@
 #include "transfer/engine.h"
 
+#include "common/clock.h"
 #include "transfer/spill.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MIN_CHUNK ((uint64_t)64 << 10)
+#define DRAIN_MS ((uint64_t)10000)
 
 struct thread {
 	pthread_t id;
@@ -31,18 +34,14 @@ void engine_fail(struct engine *g, const struct err *e)
 }
 
 /*
- * What an error ends. Asked to drain (Ctrl-C), readers stop and the stages behind them finish what
- * they hold; a real failure ends everything.
+ * Readers stop at their row, senders after their chunk, and what is sealed still reaches the spill; a
+ * thread that hangs on a silent server is woken later, see join_all().
  */
-static void end_stages(struct engine *g, const struct err *e)
+static void end_stages(struct engine *g)
 {
-	if (e->kind == ERR_STOPPED && stop_level(g->stop) == STOP_DRAIN)
-		return;
+	stop_ask(g->stop, STOP_DRAIN);
 	outbox_abort(g->outbox);
 	budget_abort(g->budget);
-	for (int i = 0; i < g->settings->workers; i++)
-		queue_abort(g->to_worker[i]);
-	stop_ask(g->stop, STOP_DRAIN);
 }
 
 static void *thread_main(void *arg)
@@ -52,7 +51,7 @@ static void *thread_main(void *arg)
 
 	if (t->body(t->g, t->no, &e) < 0) {
 		engine_fail(t->g, &e);
-		end_stages(t->g, &e);
+		end_stages(t->g);
 	}
 	return NULL;
 }
@@ -245,11 +244,29 @@ static int start(struct thread *t, int n, struct engine *g,
 	return 0;
 }
 
-static void join(struct thread *t, int n)
+/* Once the end was asked for, a thread has DRAIN_MS; then every wait of it returns. */
+static void join(struct engine *g, struct thread *t, int n)
 {
-	for (int i = 0; i < n; i++)
-		if (t[i].started)
-			pthread_join(t[i].id, NULL);
+	for (int i = 0; i < n; i++) {
+		while (t[i].started) {
+			struct timespec until;
+
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_nsec += 100 * 1000 * 1000;
+			until.tv_sec += until.tv_nsec / 1000000000;
+			until.tv_nsec %= 1000000000;
+			if (pthread_timedjoin_np(t[i].id, NULL, &until) == 0)
+				break;
+			if (stop_level(g->stop) == STOP_NO)
+				continue;
+			if (g->drain_until == 0) {
+				g->drain_until = clock_deadline(DRAIN_MS);
+				end_stages(g);
+			}
+			if (clock_left(g->drain_until) == 0)
+				stop_ask(g->stop, STOP_NOW);
+		}
+	}
 }
 
 /* In flow order: a stage's queue is closed when its last producer was joined. */
@@ -265,14 +282,14 @@ static int run_threads(struct engine *g, struct thread *t, int readers, struct e
 		rc = start(t, readers, g, reader_main, e);
 	if (rc < 0) {
 		engine_fail(g, e);
-		end_stages(g, e);
+		end_stages(g);
 	}
-	join(t, readers);
+	join(g, t, readers);
 	for (int i = 0; i < workers; i++)
 		queue_close(g->to_worker[i]);
-	join(w, workers);
+	join(g, w, workers);
 	outbox_close(g->outbox);
-	join(s, senders);
+	join(g, s, senders);
 	return rc;
 }
 

@@ -10,10 +10,10 @@
  * MEMORY	Open chunks are at most jobs * routes * chunk_limit; a sender that reads a chunk back holds
  *		one chunk_limit; sealed chunks in memory are charged to the budget. The three are sized to
  *		stay within --memory together.
- * THREADS	jobs + workers + senders, started and joined by engine_run(). The first error wins: every
- *		queue is aborted, and the others end as ERR_STOPPED.
- * END		STOP_DRAIN: readers stop after the row they are at, sealed chunks reach the spill, chunks in
- *		flight finish. STOP_NOW: every wait returns.
+ * THREADS	jobs + workers + senders, started and joined by engine_run(). The first error wins; the
+ *		others end as ERR_STOPPED.
+ * END		On an error or STOP_DRAIN readers stop after the row they are at, sealed chunks reach the
+ *		spill, chunks in flight have 10 s to finish; then, or on STOP_NOW, every wait returns.
  */
 #ifndef TRANSFER_ENGINE_H
 #define TRANSFER_ENGINE_H
@@ -33,7 +33,7 @@ struct engine {
 	const char *run, *spill_dir;
 	int64_t generation;
 	const struct conn *source, *target; /* source NULL: load from the spill only */
-	struct stop *stop;
+	struct stop *stop; /* the engine's own: an error asks it to end the threads */
 	struct events *events;
 	struct progress *progress;
 	struct registry *known;
@@ -51,6 +51,7 @@ struct engine {
 	pthread_mutex_t mu; /* first, failed */
 	struct err first;
 	bool failed;
+	uint64_t drain_until; /* main thread only */
 	_Atomic bool snapshot_lost; /* readers could not import it any more */
 };
 
@@ -59,8 +60,9 @@ struct engine_range {
 };
 
 /*
- * Reads what is missing, sends what is not loaded, until both are done. On -1: snapshot_lost says that
- * a new snapshot is needed, and everything that was captured is on disk or loaded.
+ * Reads what is missing and sends what is not loaded. After 0 there may be gaps again, where a spill
+ * file turned out damaged: look at the registry and run again. On -1: snapshot_lost says that a new
+ * snapshot is needed; everything that was captured is on disk or loaded.
  */
 int engine_run(struct engine *g, struct err *e) MUST_CHECK;
 

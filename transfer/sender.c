@@ -297,16 +297,20 @@ static int send_chunk(struct sender *s, const struct chunk *c, struct err *e)
 
 /* --- chunk by chunk --- */
 
-/* A file that does not check is set aside by name; its chunk is read again from the source. */
-static int bring_back(struct sender *s, struct chunk *c, struct err *e)
+/* 1: the bytes are there. 0: the file does not check; its chunk is a gap again and will be reread. */
+static int bring_back(struct sender *s, struct chunk *c)
 {
+	struct err why = ERR_INIT;
+
 	if (c->data || c->raw_bytes == 0)
-		return 0;
-	if (spill_read_data(s->g->spill_dir, s->g->run, c, e) == 0)
-		return 0;
+		return 1;
+	if (spill_read_data(s->g->spill_dir, s->g->run, c, &why) == 0)
+		return 1;
 	registry_remove(s->g->known, c);
-	return err_note(e, "reading a chunk of %s back from the spill",
-			s->g->plan->tables[c->table].qname);
+	event_emit(s->g->events, EVENT_WARNING, "spill.damaged", NULL,
+		   "a spill file of %s is not used: %s; its rows will be read again",
+		   s->g->plan->tables[c->table].qname, why.text);
+	return 0;
 }
 
 /* With a bounded or full disk a loaded chunk's file makes room for the next. */
@@ -337,7 +341,9 @@ static void count_loaded(struct engine *g, const struct chunk *c)
 
 static int deliver(struct sender *s, struct chunk *c, struct err *e)
 {
-	if (bring_back(s, c, e) < 0 || send_chunk(s, c, e) < 0 ||
+	if (bring_back(s, c) == 0)
+		return 0;
+	if (send_chunk(s, c, e) < 0 ||
 	    registry_add(s->g->known, c, c->file_bytes > 0, true, e) < 0)
 		return -1;
 	count_loaded(s->g, c);
@@ -352,8 +358,13 @@ int sender_main(struct engine *g, int no, struct err *e)
 
 	while (rc == 0) {
 		AUTO(chunk) struct chunk *c = NULL;
-		enum queue_result r = outbox_take(g->outbox, &c);
+		enum queue_result r;
 
+		if (stop_level(g->stop) != STOP_NO) {
+			rc = stop_err(e);
+			break;
+		}
+		r = outbox_take(g->outbox, &c);
 		if (r == QUEUE_END)
 			break;
 		rc = r == QUEUE_STOPPED ? stop_err(e) : deliver(&s, c, e);
