@@ -108,7 +108,7 @@ class Proxy:
         self._run(self._accept())
 
     def close(self):
-        self.refuse()
+        self._run(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -128,6 +128,13 @@ class Proxy:
             self._server.close()
             self._server = None
         await self._cut()
+
+    async def _finish(self):
+        await self._refuse()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _cut(self):
         self._cut_at = None
