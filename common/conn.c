@@ -19,12 +19,9 @@ struct conn {
 static const struct {
 	const char *key, *value;
 } defaults[] = {
-	{ "connect_timeout", "30" },
-	{ "keepalives", "1" },
-	{ "keepalives_idle", "30" },
-	{ "keepalives_interval", "10" },
-	{ "keepalives_count", "6" },
-	{ "fallback_application_name", "neonferry" },
+	{ "connect_timeout", "30" }, { "keepalives", "1" },
+	{ "keepalives_idle", "30" }, { "keepalives_interval", "10" },
+	{ "keepalives_count", "6" }, { "fallback_application_name", "neonferry" },
 };
 
 /* --- one value --- */
@@ -96,12 +93,14 @@ static int malformed(struct err *e, enum pg_role role, const char *uri, const ch
 	const char *rest = after_scheme(uri);
 	const char *at = rest ? strrchr(rest, '@') : NULL;
 
-	err_set(e, ERR_USAGE, "the %s's connection string is malformed: %s", pg_role_name(role), what);
+	err_set(e, ERR_USAGE, "the %s's connection string is malformed: %s", pg_role_name(role),
+		what);
 	if (at)
 		err_note(e, "reading postgresql://***@%.*s", (int)strcspn(at + 1, "?#"), at + 1);
-	return err_hint(e, "the form is postgresql://user:password@host:port/dbname?sslmode=require; "
-			   "special characters in user and password must be percent-encoded, "
-			   "for example %%40 for @, %%2F for /, %%3F for ?, %%23 for #, %%25 for %%");
+	return err_hint(e,
+			"the form is postgresql://user:password@host:port/dbname?sslmode=require; "
+			"special characters in user and password must be percent-encoded, "
+			"for example %%40 for @, %%2F for /, %%3F for ?, %%23 for #, %%25 for %%");
 }
 
 /* Whether a complaint about an unknown setting can only name that, not a piece of a password. */
@@ -116,7 +115,8 @@ static bool names_a_setting(const char *uri, const char *complaint)
 }
 
 /* libpq's own complaint quotes pieces of the string, perhaps of the password: those are hidden. */
-static int refused_by_libpq(struct err *e, enum pg_role role, const char *uri, const char *complaint)
+static int refused_by_libpq(struct err *e, enum pg_role role, const char *uri,
+			    const char *complaint)
 {
 	AUTO_TEXT struct text what = TEXT_INIT;
 	bool keep = names_a_setting(uri, complaint);
@@ -187,7 +187,8 @@ static int complete(struct conn *c, struct err *e)
 	if (!attrs || !passfile || put(c, "target_session_attrs", "none of them", e) ||
 	    put(c, "passfile", "/dev/null/none", e)) /* it is read at the connect, not now */
 		goto out;
-	probe = PQconnectStartParams((const char *const *)c->keys, (const char *const *)c->values, 0);
+	probe = PQconnectStartParams((const char *const *)c->keys, (const char *const *)c->values,
+				     0);
 	if (!strstr(PQerrorMessage(probe), "target_session_attrs")) {
 		err_set(e, ERR_USAGE, "the %s's connection settings are not valid: %.*s",
 			pg_role_name(c->role), (int)strcspn(PQerrorMessage(probe), "\n"),
@@ -343,12 +344,12 @@ struct variables {
 };
 
 static const struct variables local_db = {
-	"LOCAL_DB_*",	 "LOCAL_DB_HOST",     "LOCAL_DB_PORT", "LOCAL_DB_NAME", "LOCAL_DB_USER",
-	"LOCAL_DB_PASSWORD", "localhost", "5432",		 "chat_pgvector", "postgres",
+	"LOCAL_DB_*",        "LOCAL_DB_HOST", "LOCAL_DB_PORT", "LOCAL_DB_NAME", "LOCAL_DB_USER",
+	"LOCAL_DB_PASSWORD", "localhost",     "5432",          "chat_pgvector", "postgres",
 };
 static const struct variables postgres_env = {
-	"POSTGRES_*",	     "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER",
-	"POSTGRES_PASSWORD", "localhost",     "5432",	       "postgres",    "postgres",
+	"POSTGRES_*",        "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER",
+	"POSTGRES_PASSWORD", "localhost",     "5432",          "postgres",    "postgres",
 };
 
 /* The variable's value; an empty one counts as not set. */
@@ -399,9 +400,10 @@ static int resolve_source(struct conn **ret, const char *option, struct err *e)
 	if (env("PGHOST") || env("PGDATABASE") || env("PGSERVICE"))
 		return parse(ret, PG_SOURCE, "", "PG*", e);
 	err_set(e, ERR_USAGE, "no source database is given");
-	return err_hint(e, "give --source postgresql://..., or set SOURCE_DATABASE_URL, LOCAL_DB_NAME "
-			   "and the other LOCAL_DB_*, POSTGRES_DB and the other POSTGRES_*, or PGHOST "
-			   "and PGDATABASE");
+	return err_hint(e,
+			"give --source postgresql://..., or set SOURCE_DATABASE_URL, LOCAL_DB_NAME "
+			"and the other LOCAL_DB_*, POSTGRES_DB and the other POSTGRES_*, or PGHOST "
+			"and PGDATABASE");
 }
 
 static int resolve_target(struct conn **ret, const char *option, bool *ret_ask, struct err *e)
@@ -420,8 +422,9 @@ static int resolve_target(struct conn **ret, const char *option, bool *ret_ask, 
 		return 0;
 	}
 	err_set(e, ERR_USAGE, "no target database is given");
-	return err_hint(e, "give --target postgresql://..., or set NEON_DATABASE_URL, "
-			   "DATABASE_URL_UNPOOLED or DATABASE_URL to Neon's direct connection string");
+	return err_hint(e,
+			"give --target postgresql://..., or set NEON_DATABASE_URL, "
+			"DATABASE_URL_UNPOOLED or DATABASE_URL to Neon's direct connection string");
 }
 
 int conn_resolve(struct conn **ret, enum pg_role role, const char *option, bool *ret_ask,

@@ -14,12 +14,8 @@ extern char **environ;
 static bool is_disturbing(const char *entry, bool own_passfile)
 {
 	static const char *const keep[] = { "PGSYSCONFDIR=", "PGLOCALEDIR=" };
-	static const char *const drop[] = { "PG",
-					    "LOCAL_DB_",
-					    "POSTGRES_",
-					    "DATABASE_URL",
-					    "SOURCE_DATABASE_URL",
-					    "NEON_" };
+	static const char *const drop[] = { "PG",           "LOCAL_DB_",           "POSTGRES_",
+					    "DATABASE_URL", "SOURCE_DATABASE_URL", "NEON_" };
 
 	if (strncmp(entry, "PGPASSFILE=", 11) == 0)
 		return own_passfile;

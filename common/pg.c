@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* A rollback that the server does not answer within this time ends with the connection closed. */
-#define ROLLBACK_MS 30000
-#define CANCEL_MS 5000
+#define ROLLBACK_MS        30000
+#define CANCEL_MS          5000
 #define ROLLBACK_CANCEL_MS 2000
 
 /* --- facts --- */
@@ -110,7 +110,8 @@ static int check_usable(struct pg *pg, struct err *e)
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		err_set(e, ERR_NETWORK, "%s: the connection is closed", pg_role_name(pg->role));
 	else
-		err_set(e, ERR_NETWORK, "%s: the connection is still busy with an earlier statement",
+		err_set(e, ERR_NETWORK,
+			"%s: the connection is still busy with an earlier statement",
 			pg_role_name(pg->role));
 	e->next = ERR_RETRY;
 	return -1;

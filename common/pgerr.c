@@ -60,7 +60,8 @@ static const char *find_state(const char *message)
 {
 	for (const char *p = message; (p = strstr(p, ":  ")); p++) {
 		size_t n = 0;
-		while (n < 5 && (isupper((unsigned char)p[3 + n]) || isdigit((unsigned char)p[3 + n])))
+		while (n < 5 &&
+		       (isupper((unsigned char)p[3 + n]) || isdigit((unsigned char)p[3 + n])))
 			n++;
 		if (n == 5 && p[8] == ':' && p[9] == ' ')
 			return p + 3;

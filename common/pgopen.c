@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SOURCE_MIN 14
-#define TARGET_MIN 15
+#define SOURCE_MIN  14
+#define TARGET_MIN  15
 #define VERSION_MAX 18
 
 /*
@@ -271,8 +271,7 @@ static int poll_connect(struct pg *pg, uint64_t timeout, struct err *e)
 	}
 	if (status == PGRES_POLLING_OK)
 		return 0;
-	return late ? connect_late(pg, timeout, e)
-		    : pgerr_set(e, pg->role, pg->conn, NULL, NULL);
+	return late ? connect_late(pg, timeout, e) : pgerr_set(e, pg->role, pg->conn, NULL, NULL);
 }
 
 static int connect_to(struct pg *pg, const struct conn *conn, struct err *e)

@@ -2,9 +2,9 @@
 
 /*
  * ORDER	The first match counts. First what has an SQLSTATE of its own: these texts may hold
- *		names and values of the user's, which must not be taken for a text further down. Then
- *		texts, the special before the general: failed connects have no SQLSTATE, or Neon's
- *		XX000. The last rule matches everything.
+ *		names and values of the user's, which must not be taken for a text further down.
+ *Then texts, the special before the general: failed connects have no SQLSTATE, or Neon's XX000. The
+ *last rule matches everything.
  */
 const struct pgerr_rule pgerr_rules[] = {
 	/* --- the data --- */
@@ -20,8 +20,7 @@ const struct pgerr_rule pgerr_rules[] = {
 	{ "22021", "", ERR_DATA, ERR_GIVE_UP,
 	  "A text holds bytes that are not valid in the database's encoding.",
 	  "correct the value in the source; databases in SQL_ASCII may hold anything" },
-	{ "22P05", "", ERR_DATA, ERR_GIVE_UP,
-	  "A character does not exist in the other encoding.",
+	{ "22P05", "", ERR_DATA, ERR_GIVE_UP, "A character does not exist in the other encoding.",
 	  "create the target database with encoding UTF8" },
 	{ "22", "", ERR_DATA, ERR_GIVE_UP, "A value does not fit the type of its column.",
 	  "compare the column's type in source and target, or correct the value in the source" },
@@ -34,7 +33,8 @@ const struct pgerr_rule pgerr_rules[] = {
 	{ "08P01", "in message", ERR_DATA, ERR_GIVE_UP,
 	  "The server's type does not understand the binary form that the other server sent.",
 	  "compare the extensions' versions, or transfer that table in text format" },
-	{ "P0001", "", ERR_DATA, ERR_GIVE_UP, "A trigger or function of the database refused the row.",
+	{ "P0001", "", ERR_DATA, ERR_GIVE_UP,
+	  "A trigger or function of the database refused the row.",
 	  "look at the triggers of that table" },
 
 	/* --- three meanings of 53100, and other limits of a session --- */
@@ -45,7 +45,8 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "Not enough shared memory for a parallel index build with this maintenance_work_mem.",
 	  "use less index memory, fewer index workers, or a larger compute" },
 	{ "53100", "", ERR_NONE, ERR_GIVE_UP,
-	  "The server's disk is full; on Neon that is the compute's local disk, used by large sorts "
+	  "The server's disk is full; on Neon that is the compute's local disk, used by large "
+	  "sorts "
 	  "and index builds.",
 	  "free space on the server or use a larger compute, then resume" },
 	{ "53200", "out of shared memory", ERR_NONE, ERR_GIVE_UP,
@@ -102,7 +103,8 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "install the extension's package on that server, or use a server that has it" },
 	{ "42P01", "", ERR_NONE, ERR_GIVE_UP, "The table does not exist.",
 	  "apply the schema first; the table may have been dropped or renamed" },
-	{ "3F000", "", ERR_NONE, ERR_GIVE_UP, "The schema does not exist.", "apply the schema first" },
+	{ "3F000", "", ERR_NONE, ERR_GIVE_UP, "The schema does not exist.",
+	  "apply the schema first" },
 	{ "42704", "", ERR_NONE, ERR_GIVE_UP, "A type or another object does not exist.",
 	  "create the extension or object that is named; for vector: CREATE EXTENSION vector" },
 	{ "42883", "", ERR_NONE, ERR_GIVE_UP, "A function or operator does not exist.",
@@ -115,7 +117,8 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "drop or rename it, or load into the existing schema" },
 	{ "42P04", "", ERR_NONE, ERR_GIVE_UP, "A database of that name exists already.", "" },
 	{ "54000", "", ERR_NONE, ERR_GIVE_UP,
-	  "A limit of the server: too wide an index row, too many dimensions for an index, or such.",
+	  "A limit of the server: too wide an index row, too many dimensions for an index, or "
+	  "such.",
 	  "for vectors of more than 2000 dimensions index a halfvec cast" },
 	{ "54", "", ERR_NONE, ERR_GIVE_UP, "A limit of the server.", "" },
 	{ "2BP01", "", ERR_NONE, ERR_GIVE_UP, "Other objects depend on the object.",
@@ -137,9 +140,11 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "The connection asks for TLS and the server does not offer it.",
 	  "use sslmode=prefer or disable for that server if the network is safe" },
 	{ "", "connection is insecure", ERR_NONE, ERR_GIVE_UP,
-	  "The server accepts only connections with TLS.", "add sslmode=require to the connection" },
+	  "The server accepts only connections with TLS.",
+	  "add sslmode=require to the connection" },
 	{ "", "ssl connection is required", ERR_NONE, ERR_GIVE_UP,
-	  "The server accepts only connections with TLS.", "add sslmode=require to the connection" },
+	  "The server accepts only connections with TLS.",
+	  "add sslmode=require to the connection" },
 	{ "", "no encryption", ERR_NONE, ERR_GIVE_UP,
 	  "The server has no rule in pg_hba.conf for this connection without TLS.",
 	  "add sslmode=require to the connection, or a rule to the server's pg_hba.conf" },
@@ -268,29 +273,33 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "check host, port and firewall" },
 	{ "", "network is unreachable", ERR_NETWORK, ERR_RETRY,
 	  "There is no way to the server from here.", "check the network" },
-	{ "", "no route to host", ERR_NETWORK, ERR_RETRY, "There is no way to the server from here.",
-	  "check the network" },
+	{ "", "no route to host", ERR_NETWORK, ERR_RETRY,
+	  "There is no way to the server from here.", "check the network" },
 
 	/* --- the connection is gone: what was under way may have happened --- */
 	{ "57P01", "", ERR_NETWORK, ERR_RETRY_ASK,
-	  "The server ended the session: a restart, a resize, a suspend, or an administrator.", "" },
+	  "The server ended the session: a restart, a resize, a suspend, or an administrator.",
+	  "" },
 	{ "57P02", "", ERR_NETWORK, ERR_RETRY_ASK, "The server crashed and starts again.", "" },
 	{ "57P05", "", ERR_NETWORK, ERR_RETRY_ASK, "The session was idle for too long.", "" },
 	{ "25P03", "", ERR_NETWORK, ERR_RETRY_ASK,
 	  "The server ended a transaction that was idle for too long.",
 	  "set idle_in_transaction_session_timeout to 0 for this role" },
-	{ "25P04", "", ERR_NETWORK, ERR_RETRY_ASK, "A transaction took longer than the server allows.",
+	{ "25P04", "", ERR_NETWORK, ERR_RETRY_ASK,
+	  "A transaction took longer than the server allows.",
 	  "set transaction_timeout to 0 for this role" },
 	{ "08", "", ERR_NETWORK, ERR_RETRY_ASK, "The connection failed.", "" },
 	{ "", "terminating connection due to", ERR_NETWORK, ERR_RETRY_ASK,
-	  "The server ended the session: a restart, a resize, a suspend, or an administrator.", "" },
+	  "The server ended the session: a restart, a resize, a suspend, or an administrator.",
+	  "" },
 	{ "", "ssl syscall error", ERR_NETWORK, ERR_RETRY_ASK, "The connection broke.", "" },
 	{ "", "ssl error", ERR_NETWORK, ERR_RETRY_ASK, "The connection broke.", "" },
 	{ "", "ssl connection has been closed", ERR_NETWORK, ERR_RETRY_ASK, "The connection broke.",
 	  "" },
 	{ "", "server closed the connection unexpectedly", ERR_NETWORK, ERR_RETRY_ASK,
 	  "The connection broke.", "" },
-	{ "", "connection not open", ERR_NETWORK, ERR_RETRY_ASK, "The connection broke before.", "" },
+	{ "", "connection not open", ERR_NETWORK, ERR_RETRY_ASK, "The connection broke before.",
+	  "" },
 	{ "", "no connection to the server", ERR_NETWORK, ERR_RETRY_ASK,
 	  "The connection broke before.", "" },
 	{ "", "connection pointer is null", ERR_NETWORK, ERR_RETRY_ASK,
