@@ -44,7 +44,7 @@ struct table {
 	char kind;
 	char persistence;          /* p permanent, u unlogged */
 	const char *access_method; /* "heap", ... or NULL */
-	int64_t pages;   /* pg_relation_size / 8192 at reading time; kinds r and m, else 0 */
+	int64_t pages;   /* pg_relation_size in pages at reading time; kinds r and m, else 0 */
 	int64_t bytes;   /* pg_table_size: heap and TOAST; kinds r and m, else 0 */
 	double est_rows; /* of the last VACUUM or ANALYZE; -1: never */
 	int n_columns;

@@ -100,6 +100,11 @@ static struct text about(const char *sort, const char *name)
 
 /* --- types --- */
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /*
  * The type's text without the schema that its extension stands in: that schema may differ. Types
  * of users keep theirs.
@@ -220,11 +225,11 @@ static int compare_column(struct pair *p, const struct column *a)
 		       "if the source has rows with NULL there, the load will stop at them",
 		       "NOT NULL on the target, but not on the source") != 0)
 		return -1;
-	const char *a_coll = a->collation ? a->collation : "the default";
-	const char *b_coll = b->collation ? b->collation : "the default";
-	if (strcmp(a_coll, b_coll) != 0)
+	if (!same_text(a->collation, b->collation))
 		return ADD_COLUMN(p, DIFFERENCE_NOTE, a, "",
-				  "collation %s on the source, %s on the target", a_coll, b_coll);
+				  "collation %s on the source, %s on the target",
+				  a->collation ? a->collation : "the default",
+				  b->collation ? b->collation : "the default");
 	return 0;
 }
 
@@ -332,6 +337,37 @@ static bool is_view(const struct table *t)
 	return t->kind == 'v' || t->kind == 'm';
 }
 
+static bool has_root_on_target(const struct pair *p)
+{
+	return p->from->is_partition && p->from->root_name &&
+	       catalog_table(p->target, p->from->root_schema, p->from->root_name);
+}
+
+/* A partition that the target does not have, or bounds otherwise, is loaded through the root. */
+static int compare_partition(struct pair *p)
+{
+	if (p->to && same_text(p->from->partition_bound, p->to->partition_bound))
+		return 0;
+	return ADD_TABLE(p, DIFFERENCE_NOTE, "",
+			 "the partition %s on the target: its rows go through %s.%s",
+			 p->to ? "has other bounds" : "is missing", p->from->root_schema,
+			 p->from->root_name);
+}
+
+static int compare_source_table(struct pair *p)
+{
+	bool has_root = has_root_on_target(p);
+
+	if (has_root && compare_partition(p) != 0)
+		return -1;
+	if (p->to)
+		return is_view(p->from) && is_view(p->to) ? 0 : compare_pair(p);
+	if (!p->options->data_only || is_view(p->from) || has_root)
+		return 0;
+	return ADD_TABLE(p, DIFFERENCE_ERROR, "create it there first, or run without --data-only",
+			 "missing on the target");
+}
+
 static int compare_all_tables(struct comparison *ret, const struct catalog *source,
 			      const struct catalog *target, const struct compare_options *options,
 			      struct err *e)
@@ -340,14 +376,7 @@ static int compare_all_tables(struct comparison *ret, const struct catalog *sour
 		const struct table *from = &source->tables[i];
 		struct pair p = { ret, source, target, from, NULL, options, e };
 		p.to = catalog_table(target, from->schema, from->name);
-		int failed = 0;
-		if (p.to && !(is_view(from) && is_view(p.to)))
-			failed = compare_pair(&p);
-		else if (!p.to && options->data_only && !is_view(from))
-			failed = ADD_TABLE(&p, DIFFERENCE_ERROR,
-					   "create it there first, or run without --data-only",
-					   "missing on the target");
-		if (failed)
+		if (compare_source_table(&p) != 0)
 			return -1;
 	}
 	for (int i = 0; i < target->n_tables; i++) {

@@ -34,14 +34,16 @@ const char query_database[] =
  * an error instead of an answer. So the server's rule is written out.
  */
 const char query_tables[] =
-	"WITH me AS MATERIALIZED (SELECT r.rolsuper OR r.rolbypassrls AS bypasses"
+	"WITH me AS MATERIALIZED (SELECT r.rolsuper OR r.rolbypassrls AS bypasses,"
+	" pg_catalog.current_setting('block_size')::pg_catalog.int8 AS page"
 	" FROM pg_catalog.pg_roles r WHERE r.rolname = CURRENT_USER)"
 	" SELECT c.oid, n.nspname, c.relname, " QUOTED(
 		"n.nspname",
 		"c.relname") ","
 			     " c.relkind, c.relpersistence, c.relfilenode, am.amname,"
 			     " CASE WHEN c.relkind IN ('r', 'm') THEN "
-			     "pg_catalog.pg_relation_size(c.oid) / 8192 END,"
+			     "pg_catalog.pg_relation_size(c.oid)"
+			     " / (SELECT page FROM me) END,"
 			     " CASE WHEN c.relkind IN ('r', 'm') THEN "
 			     "pg_catalog.pg_table_size(c.oid) END,"
 			     " c.reltuples, c.relrowsecurity, c.relforcerowsecurity,"
@@ -102,7 +104,7 @@ const char query_columns[] =
 const char query_types[] =
 	"WITH RECURSIVE need(oid) AS ("
 	"SELECT DISTINCT a.atttypid" USER_TABLES " JOIN pg_catalog.pg_attribute a ON a.attrelid = "
-						 "c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+	"c.oid AND a.attnum > 0 AND NOT a.attisdropped"
 	" WHERE" IS_USER_TABLE
 	" UNION SELECT p.part FROM need JOIN pg_catalog.pg_type t ON t.oid = need.oid"
 	" CROSS JOIN LATERAL " TYPE_PARTS " p)"
@@ -170,7 +172,7 @@ const char query_sequences[] = "SELECT c.oid, n.nspname, c.relname, " QUOTED(
 					  " AND d.deptype IN ('a', 'i') LIMIT 1) o ON true"
 					  " WHERE c.relkind = 'S' AND " USER_SCHEMA
 					  " AND " NOT_OF_EXTENSION " ORDER BY n.nspname COLLATE "
-								   "\"C\", c.relname COLLATE \"C\"";
+					  "\"C\", c.relname COLLATE \"C\"";
 
 const char *query_text(const PGresult *res, int row, int column)
 {

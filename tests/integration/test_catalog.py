@@ -264,6 +264,15 @@ class Compare(unittest.TestCase):
         self.one("CREATE TABLE t (a int)", "CREATE TABLE t (a int); ALTER TABLE t ENABLE ROW LEVEL"
                  " SECURITY, FORCE ROW LEVEL SECURITY", "error", "row-level security .* target")
 
+    def test_partitions(self):
+        parted = "CREATE TABLE p (a int) PARTITION BY LIST (a);"
+        leaf = "CREATE TABLE %s PARTITION OF p FOR VALUES IN (%s);"
+        self.assertEqual(self.compare(parted + leaf % ("l", "1"), parted + leaf % ("l", "1")), [])
+        self.one(parted + leaf % ("l", "1"), parted + leaf % ("l", "2"), "note", "other bounds .* through s.p")
+        found = self.compare(parted + leaf % ("l", "1"), parted, "--data-only")
+        self.assertEqual([d[:2] for d in found], [("note", "table s.l")])
+        self.one(parted, "CREATE TABLE p (a int)", "warning", "a partitioned table on the source")
+
     def test_rights_on_the_target(self):
         self.target.psql("CREATE SCHEMA IF NOT EXISTS x AUTHORIZATION postgres; CREATE TABLE x.t (a int);"
                          "GRANT USAGE ON SCHEMA x TO ferry", user="postgres")
