@@ -1,0 +1,32 @@
+/*
+ * parity - is the target the same database in everything but its rows?
+ *
+ * Extensions and their versions, indexes (there, valid, same operator class and options),
+ * constraints (there, validated), triggers, functions, views, types, policies, settings of the
+ * database and its roles, sequences (at or past the source's value and their column's maximum),
+ * large objects. Compared by definition, as the servers print it.
+ */
+#ifndef VERIFY_PARITY_H
+#define VERIFY_PARITY_H
+
+#include "verify/pair.h"
+
+#include <jansson.h>
+
+/*
+ * Adds findings to checks and, to `objects`, one object a difference or kind:
+ * {kind, source: n, target: n, different: n}. pg[PG_SOURCE] may be NULL: then only the state of the
+ * target is judged. only_tables: objects of other tables, and of none, are not looked at. A kind
+ * that cannot be read is a finding, not an error.
+ */
+int parity_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
+		 json_t *checks, json_t *objects, struct err *e) MUST_CHECK;
+
+/* Tables and columns, from the catalogs alone. */
+void parity_tables(const struct pairs *pairs, bool has_source, json_t *checks);
+
+/* Sequences of both ends (catalogs[PG_SOURCE] may be NULL). */
+int parity_sequences(struct pg *const pg[2], const struct catalog *const catalogs[2],
+		     json_t *checks, struct err *e) MUST_CHECK;
+
+#endif
