@@ -53,17 +53,26 @@ void blockio_abandon(struct blockio *b)
 	b->fd = -1;
 }
 
-/* A full disk is the one error that time may cure. */
-static int fail(struct blockio *b, int error, const char *what, struct err *e)
+int blockio_fail(int error, const char *what, struct err *e)
 {
-	blockio_abandon(b);
 	err_sys(e, ERR_DISK, error, "cannot %s a spill file", what);
 	if (error == ENOSPC || error == EDQUOT) {
 		e->next = ERR_RETRY;
-		return err_hint(e, "free space in the spill folder, or bound the spill with "
+		return err_hint(e, "free space on the spill folder's disk, or bound the spill with "
 				   "--spill-limit");
 	}
+	if (error == EROFS || error == EACCES || error == EPERM)
+		return err_hint(e, "make the spill folder writable, or choose another place with "
+				   "--run-dir");
+	if (error == EIO)
+		return err_hint(e, "the disk of the spill folder fails: use another with --run-dir");
 	return -1;
+}
+
+static int fail(struct blockio *b, int error, const char *what, struct err *e)
+{
+	blockio_abandon(b);
+	return blockio_fail(error, what, e);
 }
 
 int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e)

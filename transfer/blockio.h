@@ -47,6 +47,12 @@ int blockio_finish(struct blockio *b, struct err *e) MUST_CHECK;
 /* Closes without further writing; nothing to do where no file is open. */
 void blockio_abandon(struct blockio *b);
 
+/*
+ * "cannot <what> a spill file": ERR_DISK, with its hint; a full disk is the one such error that time
+ * may cure, so it is ERR_RETRY. Returns -1.
+ */
+int blockio_fail(int error, const char *what, struct err *e);
+
 /* True while blocks of the present or last file went past the page cache. */
 bool blockio_is_direct(const struct blockio *b);
 

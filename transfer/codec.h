@@ -1,17 +1,19 @@
 /*
  * codec - one frame of a spill file: rows made smaller, and back, bit for bit.
  *
- * Floats of embeddings hardly compress: of their four bytes only the exponent is predictable. The
- * plane codec takes each vector apart: sign and mantissa (3 bytes a float) are stored as they are;
- * the exponents, gathered, go through zstd together with everything else of the rows. That is both
- * smaller and faster than zstd over whole rows.
+ * Floats of embeddings hardly compress as they stand: of their four bytes only the exponent is
+ * predictable, and looking for repetitions in them costs time and space. The plane codec takes each
+ * vector apart into four planes, one byte of each float: exponent; then three of mantissa and sign.
+ * A plane gets an entropy code without search where that pays (the exponents always do, mantissas
+ * where the model computed in 16 bits), or is stored. Everything else of the rows goes through
+ * zstd. That is both smaller and faster than zstd over whole rows.
  *
  *   stored   the raw bytes
  *   zstd     one zstd frame
- *   plane    u32 floats, u32 runs; of each float the low 16 bits, then of each float the next 8
- *            (the sign in the lowest bit, the mantissa above it); then the side part: the runs (u32
- *            bytes before, u32 floats), one exponent byte a float, all other bytes. The side part
- *            is one zstd frame, or as it is where its length says so. Numbers are little-endian.
+ *   plane    u32 floats, u32 runs, u32 length of each of four planes; the planes: of each float,
+ *            rotated left by one bit, the highest byte, then the next, and so on; the rest: runs
+ *            (u32 bytes before, u32 floats) and all other bytes. A plane and the rest are each a
+ *            zstd frame, or as they are where the length says so. Numbers are little-endian.
  *
  * The frame says where its vectors are, so decoding parses no rows.
  *

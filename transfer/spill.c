@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include "transfer/blockio.h"
 #include "transfer/codec.h"
+#include "transfer/input.h"
 #include "transfer/spillfile.h"
 
 #include <dirent.h>
@@ -15,7 +16,7 @@
 
 #define SUFFIX ".nfs"
 #define TEMPORARY ".tmp-"
-#define NAME_LEN (CHUNK_ID_LEN + 8)
+#define NAME_LEN (CHUNK_ID_LEN + sizeof(SUFFIX))
 #define WRITE_BUFFER ((size_t)4 << 20)
 
 struct spill_writer {
@@ -140,45 +141,62 @@ static int put_chunk(struct spill_writer *w, const struct chunk *c, const int *v
 static int publish(struct spill_writer *w, const char *temporary, const char *name, struct err *e)
 {
 	if (renameat(w->dir_fd, temporary, w->dir_fd, name))
-		return err_sys(e, ERR_DISK, errno, "cannot rename a spill file");
+		return blockio_fail(errno, "rename", e);
 	if (fsync(w->dir_fd)) {
 		int error = errno;
 
 		unlinkat(w->dir_fd, name, 0);
-		return err_sys(e, ERR_DISK, error, "cannot sync the spill folder");
+		return blockio_fail(error, "sync the folder of", e);
 	}
 	return 0;
+}
+
+static int write_file(struct spill_writer *w, const struct chunk *c, const int *vector_fields,
+		      int n, const char *name, struct err *e)
+{
+	char temporary[NAME_LEN + sizeof(TEMPORARY)];
+
+	snprintf(temporary, sizeof(temporary), TEMPORARY "%.*s",
+		 (int)(strlen(name) - strlen(SUFFIX)), name);
+	if (blockio_open(w->io, w->dir_fd, temporary, e))
+		return -1;
+	if (put_chunk(w, c, vector_fields, n, e) || blockio_finish(w->io, e) ||
+	    publish(w, temporary, name, e)) {
+		blockio_abandon(w->io);
+		unlinkat(w->dir_fd, temporary, 0);
+		return -1;
+	}
+	return 0;
+}
+
+static void file_name(const struct chunk *c, char buf[NAME_LEN])
+{
+	char id[CHUNK_ID_LEN];
+
+	chunk_id(c, id);
+	snprintf(buf, NAME_LEN, "%s" SUFFIX, id);
 }
 
 int spill_write(struct spill_writer *w, struct chunk *c, const int *vector_fields, int n,
 		struct err *e)
 {
-	char id[CHUNK_ID_LEN], name[NAME_LEN], temporary[NAME_LEN];
-	uint64_t size;
+	char name[NAME_LEN];
 
-	chunk_id(c, id);
-	snprintf(name, sizeof(name), "%s" SUFFIX, id);
-	snprintf(temporary, sizeof(temporary), TEMPORARY "%s", id);
+	if (!c->data && c->raw_bytes)
+		return err_set(e, ERR_INTERNAL, "a chunk without data cannot be spilled");
 	c->raw_bytes = c->len;
-	if (blockio_open(w->io, w->dir_fd, temporary, e))
+	file_name(c, name);
+	if (write_file(w, c, vector_fields, n, name, e))
 		return err_note(e, "writing %s/%s", w->dir, name);
-	size = 0;
-	if (put_chunk(w, c, vector_fields, n, e) || (size = blockio_size(w->io), 0) ||
-	    blockio_finish(w->io, e) || publish(w, temporary, name, e)) {
-		blockio_abandon(w->io);
-		unlinkat(w->dir_fd, temporary, 0);
-		return err_note(e, "writing %s/%s", w->dir, name);
-	}
-	c->file_bytes = size;
+	c->file_bytes = blockio_size(w->io);
 	return 0;
 }
 
 char *spill_path(const char *dir, const struct chunk *c)
 {
-	char id[CHUNK_ID_LEN], name[NAME_LEN];
+	char name[NAME_LEN];
 
-	chunk_id(c, id);
-	snprintf(name, sizeof(name), "%s" SUFFIX, id);
+	file_name(c, name);
 	return file_path(dir, name);
 }
 
@@ -195,117 +213,11 @@ int spill_remove(const char *dir, const struct chunk *c, struct err *e)
 
 /* ---- reading ---- */
 
-/* Bytes of a file, or of memory, in order. */
-struct input {
-	int fd;		  /* -1: memory */
-	const char *data; /* memory, or what is buffered of the file */
-	char *buf;
-	size_t cap, at, held; /* data[at..held) is not yet taken */
-	uint64_t offset, size; /* of the file: next byte to read; its length */
-};
-
-static void input_done(struct input *in)
-{
-	if (in->fd >= 0)
-		close(in->fd);
-	free(in->buf);
-}
-
-static int cut_short(struct err *e)
-{
-	return err_set(e, ERR_DISK, "damaged spill file: it is cut short");
-}
-
-static int read_at(int fd, char *buf, size_t len, uint64_t offset, struct err *e)
-{
-	while (len) {
-		ssize_t n = pread(fd, buf, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, ERR_DISK, errno, "cannot read a spill file");
-		if (!n)
-			return cut_short(e);
-		buf += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int input_open(struct input *in, const char *path, struct err *e)
-{
-	off_t size;
-
-	*in = (struct input){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) };
-	if (in->fd < 0)
-		return err_sys(e, ERR_DISK, errno, "cannot open a spill file");
-	size = lseek(in->fd, 0, SEEK_END);
-	if (size < 0)
-		return err_sys(e, ERR_DISK, errno, "cannot read a spill file");
-	in->size = (uint64_t)size;
-	return 0;
-}
-
-/* Makes n bytes of the file available, n at most what is left of it. */
-static int input_fill(struct input *in, size_t n, struct err *e)
-{
-	size_t have = in->held - in->at, want;
-
-	if (n > in->cap) {
-		size_t cap = n < 2 * CODEC_FRAME ? 2 * CODEC_FRAME : n;
-		char *buf;
-
-		if (cap > in->size)
-			cap = (size_t)in->size;
-		buf = realloc(in->buf, cap);
-		if (!buf)
-			return err_nomem(e);
-		in->buf = buf;
-		in->data = buf;
-		in->cap = cap;
-	}
-	memmove(in->buf, in->buf + in->at, have);
-	want = in->cap - have;
-	if (want > in->size - in->offset)
-		want = (size_t)(in->size - in->offset);
-	if (read_at(in->fd, in->buf + have, want, in->offset, e))
-		return -1;
-	in->offset += want;
-	in->at = 0;
-	in->held = have + want;
-	return 0;
-}
-
-/* The next n bytes, valid until the next call. */
-static int input_take(struct input *in, size_t n, const char **ret, struct err *e)
-{
-	size_t have = in->held - in->at;
-
-	if (n > have && (in->fd < 0 || n - have > in->size - in->offset))
-		return cut_short(e);
-	if (n > have && input_fill(in, n, e))
-		return -1;
-	*ret = in->data + in->at;
-	in->at += n;
-	return 0;
-}
-
-static uint64_t input_left(const struct input *in)
-{
-	return in->held - in->at + (in->fd < 0 ? 0 : in->size - in->offset);
-}
-
 static int take_trailer(struct input *in, struct spillfile_trailer *ret, struct err *e)
 {
 	char bytes[SPILLFILE_TRAILER];
 
-	if (in->size < sizeof(bytes))
-		return cut_short(e);
-	if (in->fd < 0)
-		memcpy(bytes, in->data + in->size - sizeof(bytes), sizeof(bytes));
-	else if (read_at(in->fd, bytes, sizeof(bytes), in->size - sizeof(bytes), e))
+	if (input_end(in, bytes, sizeof(bytes), e))
 		return -1;
 	return spillfile_parse_trailer(bytes, in->size, ret, e);
 }
@@ -324,8 +236,6 @@ static int take_header(struct input *in, const char *run, struct chunk **ret, ui
 	memcpy(head, p, sizeof(head));
 	if (spillfile_header_len(head, &len, e))
 		return -1;
-	if (len - sizeof(head) > input_left(in))
-		return cut_short(e);
 	if (input_take(in, (size_t)len - sizeof(head), &p, e))
 		return -1;
 	whole = malloc((size_t)len);
@@ -434,11 +344,11 @@ int spill_read_header(const char *path, const char *run, struct chunk **ret, str
 
 static bool same_chunk(const struct chunk *a, const struct chunk *b)
 {
-	char ids[2][CHUNK_ID_LEN];
+	char names[2][NAME_LEN];
 
-	chunk_id(a, ids[0]);
-	chunk_id(b, ids[1]);
-	return !strcmp(ids[0], ids[1]) && a->from == b->from && a->to == b->to &&
+	file_name(a, names[0]);
+	file_name(b, names[1]);
+	return !strcmp(names[0], names[1]) && a->from == b->from && a->to == b->to &&
 	       a->binary == b->binary && a->raw_bytes == b->raw_bytes &&
 	       tally_equal(&a->read, &b->read) && tally_equal(&a->sent, &b->sent);
 }
@@ -474,10 +384,11 @@ int spill_read_data(const char *dir, const char *run, struct chunk *c, struct er
 int spill_parse(const void *data, size_t len, const char *run, struct chunk **ret, struct err *e)
 {
 	AUTO(chunk) struct chunk *c = NULL;
-	struct input in = { .fd = -1, .data = data, .held = len, .size = len };
 	struct spillfile_trailer t;
+	struct input in;
 	uint64_t chain;
 
+	input_memory(&in, data, len);
 	if (take_ends(&in, run, &c, &t, &chain, e) || take_data(&in, c, &t, chain, e))
 		return -1;
 	*ret = GIVE(&c);
@@ -515,15 +426,15 @@ static int read_named(const struct scan *s, const char *name, struct chunk **ret
 {
 	AUTO(free) char *path = file_path(s->dir, name);
 	AUTO(chunk) struct chunk *c = NULL;
-	char id[CHUNK_ID_LEN];
+	char own[NAME_LEN];
 
 	if (!path)
 		return err_nomem(e);
 	if (spill_read_header(path, s->run, &c, e))
 		return -1;
-	chunk_id(c, id);
-	if (strncmp(name, id, strlen(id)) || strcmp(name + strlen(id), SUFFIX))
-		return err_set(e, ERR_DISK, "the spill file %s holds chunk %s", path, id);
+	file_name(c, own);
+	if (strcmp(name, own))
+		return err_set(e, ERR_DISK, "the spill file %s was written as %s", path, own);
 	*ret = GIVE(&c);
 	return 0;
 }
