@@ -174,8 +174,7 @@ int holder_start(const char *dir, const struct conn *source, const char *run,
 		 holder_note_fn *note, void *ctx, struct holder_info *ret, struct err *e)
 {
 	json_t *task = task_json(dir, run, relations, n, ttl_ms);
-	char *text = task ? json_dumps(task, JSON_COMPACT) : NULL;
-	AUTO(free) char *owned = text;
+	AUTO(free) char *text = task ? json_dumps(task, JSON_COMPACT) : NULL;
 	int in[2], out[2], rc;
 	pid_t pid;
 
