@@ -96,7 +96,7 @@ static void read_words(const unsigned char *hash, int64_t ret_word[2])
 	for (int i = 0; i < 2; i++) {
 		uint64_t word;
 
-		memcpy(&word, hash + 8 * i, sizeof(word));
+		memcpy(&word, hash + 8 * (size_t)i, sizeof(word));
 		ret_word[i] = (int64_t)be64toh(word);
 	}
 }

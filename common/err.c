@@ -46,7 +46,7 @@ static size_t appendf(char *buf, size_t size, size_t len, const char *fmt, ...)
 }
 
 /* The arguments may point into *e itself, so the new error is built beside it. */
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+int(err_set)(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	struct err new = { .kind = kind };
 	va_list ap;
@@ -63,7 +63,7 @@ static bool is_full_disk(int sys_errno)
 	return sys_errno == ENOSPC || sys_errno == EDQUOT;
 }
 
-int err_sys(struct err *e, enum err_kind kind, int sys_errno, const char *fmt, ...)
+int(err_sys)(struct err *e, enum err_kind kind, int sys_errno, const char *fmt, ...)
 {
 	struct err new = { .kind = is_full_disk(sys_errno) ? ERR_DISK : kind,
 			   .sys_errno = sys_errno };
@@ -81,13 +81,13 @@ int err_sys(struct err *e, enum err_kind kind, int sys_errno, const char *fmt, .
 	return -1;
 }
 
-int err_nomem(struct err *e)
+int(err_nomem)(struct err *e)
 {
 	err_set(e, ERR_INTERNAL, "out of memory");
 	return err_hint(e, "lower --memory, or use a machine with more");
 }
 
-int err_note(struct err *e, const char *fmt, ...)
+int(err_note)(struct err *e, const char *fmt, ...)
 {
 	char note[sizeof(e->text)];
 	va_list ap;
@@ -99,7 +99,7 @@ int err_note(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
-int err_hint(struct err *e, const char *fmt, ...)
+int(err_hint)(struct err *e, const char *fmt, ...)
 {
 	char hint[sizeof(e->hint)];
 	va_list ap;

@@ -37,19 +37,19 @@ enum err_kind {
 /* What code may do about it. Decided once, where the error is first seen. */
 enum err_next {
 	ERR_GIVE_UP = 0, /* asking again would fail again; the user must act */
-	ERR_RETRY,	 /* nothing happened on the server: do it again */
-	ERR_RETRY_ASK,	 /* it may have happened: ask the ledger before doing it again */
+	ERR_RETRY,       /* nothing happened on the server: do it again */
+	ERR_RETRY_ASK,   /* it may have happened: ask the ledger before doing it again */
 };
 
 struct err {
 	enum err_kind kind;
 	enum err_next next;
-	int sys_errno;	    /* errno at the failure, or 0 */
-	char sqlstate[6];   /* five characters, or "" */
+	int sys_errno;       /* errno at the failure, or 0 */
+	char sqlstate[6];    /* five characters, or "" */
 	char constraint[64]; /* the server's constraint name field, or "" */
-	size_t len;	    /* bytes used in text, without the NUL */
-	char text[2048];    /* cause, then each context */
-	char hint[512];	    /* what the user can do, or "" */
+	size_t len;          /* bytes used in text, without the NUL */
+	char text[2048];     /* cause, then each context */
+	char hint[512];      /* what the user can do, or "" */
 };
 
 #define ERR_INIT ((struct err){ 0 })
@@ -69,6 +69,20 @@ int err_note(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Sets what the user can do: one sentence. The first hint stays. Returns -1. */
 int err_hint(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * Compilers and checkers are told that these return -1, and so which outputs a success has set.
+ */
+static inline int err_minus_one(int minus_one)
+{
+	(void)minus_one;
+	return -1;
+}
+#define err_set(...)  err_minus_one(err_set(__VA_ARGS__))
+#define err_sys(...)  err_minus_one(err_sys(__VA_ARGS__))
+#define err_nomem(e)  err_minus_one(err_nomem(e))
+#define err_note(...) err_minus_one(err_note(__VA_ARGS__))
+#define err_hint(...) err_minus_one(err_hint(__VA_ARGS__))
 
 /* The kind as a lower-case word for logs and JSON: "target", "quota", ... */
 const char *err_kind_name(enum err_kind kind);

@@ -59,7 +59,7 @@ void events_close(struct events *ev)
 
 int events_log_to(struct events *ev, const char *path, struct err *e)
 {
-	int fd = -1;
+	int fd;
 
 	if (open_log(path, &fd, e) < 0)
 		return -1;

@@ -283,7 +283,7 @@ int file_sha256(const char *path, char ret_hex[65], struct err *e)
 		result = err_nomem(e);
 	EVP_MD_CTX_free(ctx);
 	for (int i = 0; !result && i < 32; i++)
-		snprintf(ret_hex + 2 * i, 3, "%02x", hash[i]);
+		snprintf(ret_hex + 2 * (size_t)i, 3, "%02x", hash[i]);
 	return result;
 }
 
