@@ -24,7 +24,8 @@
 	}                                                                                          \
 	_Static_assert(sizeof(type) == sizeof(void *), "AUTO is for pointers")
 
-#define AUTO(name) __attribute__((cleanup(auto_##name)))
+/* UNUSED: clang would complain of a variable that exists only to free another name for it. */
+#define AUTO(name) UNUSED __attribute__((cleanup(auto_##name)))
 
 /* Empties *pp and returns what it held. */
 #define GIVE(pp)                                                                                   \
