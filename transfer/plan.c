@@ -1,6 +1,4 @@
-#include "transfer/plan.h"
-
-#include "transfer/chunk.h"
+#include "transfer/planpriv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +18,7 @@ static void column_done(struct plan_column *c)
 	free(c->send_fn);
 }
 
-static void table_done(struct plan_table *t)
+void plan_table_done(struct plan_table *t)
 {
 	for (int i = 0; i < t->n_columns && t->columns; i++)
 		column_done(&t->columns[i]);
@@ -48,7 +46,7 @@ void plan_free(struct plan *p)
 	if (!p)
 		return;
 	for (int i = 0; i < p->n_tables && p->tables; i++)
-		table_done(&p->tables[i]);
+		plan_table_done(&p->tables[i]);
 	free(p->tables);
 	json_decref(p->left_out);
 	free(p);
@@ -82,138 +80,12 @@ int plan_find_collection(const struct plan_table *t, const char *name, size_t le
 	return -1;
 }
 
-/* --- SQL --- */
-
-static void add_tid(struct text *sql, uint64_t position)
-{
-	text_addf(sql, "'(%u,%u)'::pg_catalog.tid", (unsigned)chunk_block(position),
-		  (unsigned)chunk_offset(position));
-}
-
-static void add_collection_expr(const struct plan_table *t, struct text *sql)
-{
-	text_add_ident(sql, t->collection_column);
-	text_add(sql, "::pg_catalog.text COLLATE \"C\"");
-}
-
-/*
- * The names of one route, or of all routes that list names. A collection that came up under a later
- * plan travels with the remainder, so that the chunks of earlier plans keep their meaning.
- */
-static void add_names(const struct plan_table *t, const struct plan_route *only, struct text *sql)
-{
-	int n = only ? only->n_collections : t->n_collections;
-	bool first = true;
-
-	text_add(sql, "(ARRAY[");
-	for (int i = 0; i < n; i++) {
-		const struct plan_collection *c = &t->collections[only ? only->collections[i] : i];
-		const char *name = c->name;
-
-		if (!name || (!only && t->routes[c->route].remainder))
-			continue;
-		if (!first)
-			text_add(sql, ",");
-		text_add_literal(sql, name);
-		first = false;
-	}
-	text_add(sql, "]::pg_catalog.text[])");
-}
+/* --- making a plan --- */
 
 static bool lists_null(const struct plan_table *t)
 {
 	return t->n_collections > 0 && !t->collections[t->n_collections - 1].name;
 }
-
-void plan_predicate(const struct plan_table *t, int route, uint64_t from, uint64_t to,
-		    struct text *sql)
-{
-	const struct plan_route *r = &t->routes[route];
-
-	text_add(sql, "ctid >= ");
-	add_tid(sql, from);
-	text_add(sql, " AND ctid < ");
-	add_tid(sql, to);
-	if (!t->collection_column)
-		return;
-	text_add(sql, " AND (");
-	if (r->remainder) {
-		text_add_ident(sql, t->collection_column);
-		text_add(sql, " IS NULL OR ");
-		add_collection_expr(t, sql);
-		text_add(sql, " <> ALL ");
-		add_names(t, NULL, sql);
-	} else {
-		add_collection_expr(t, sql);
-		text_add(sql, " = ANY ");
-		add_names(t, r, sql);
-	}
-	text_add(sql, ")");
-}
-
-/* The text form that a column's digest, or the routing, needs beside the column itself. */
-static void add_extra_columns(const struct plan_table *t, struct text *sql)
-{
-	for (int i = 0; i < t->n_columns && t->binary; i++) {
-		if (t->columns[i].digest.mode != DIGEST_TEXT)
-			continue;
-		text_add(sql, ", ");
-		digest_sql_column(sql, &t->columns[i].digest, "nf_src");
-	}
-	if (t->collection_column && !t->collection_is_text) {
-		text_add(sql, ", nf_src.");
-		text_add_ident(sql, t->collection_column);
-		text_add(sql, "::pg_catalog.text");
-	}
-}
-
-void plan_copy_out(const struct plan_table *t, const struct plan_range *r, uint64_t from,
-		   struct text *sql)
-{
-	text_add(sql, "COPY (SELECT nf_src.ctid");
-	for (int i = 0; i < t->n_columns; i++) {
-		text_add(sql, ", nf_src.");
-		text_add_ident(sql, t->columns[i].name);
-	}
-	add_extra_columns(t, sql);
-	text_addf(sql, " FROM ONLY %s AS nf_src WHERE nf_src.ctid >= ", t->qname);
-	add_tid(sql, from);
-	text_add(sql, " AND nf_src.ctid < ");
-	add_tid(sql, chunk_position(r->to_block, 0));
-	if (t->only_collections) {
-		text_add(sql, " AND (");
-		add_collection_expr(t, sql);
-		text_add(sql, " = ANY ");
-		add_names(t, NULL, sql);
-		text_add(sql, ")");
-	}
-	text_addf(sql, ") TO STDOUT%s", t->binary ? " (FORMAT binary)" : "");
-}
-
-void plan_copy_in(const struct plan_table *t, struct text *sql)
-{
-	text_addf(sql, "COPY %s", t->target_qname);
-	if (t->copy_list[0])
-		text_addf(sql, " (%s)", t->copy_list);
-	text_addf(sql, " FROM STDIN%s", t->binary ? " (FORMAT binary)" : "");
-}
-
-struct digest_column *plan_digest_columns(const struct plan_table *t)
-{
-	size_t n = t->n_columns > 0 ? (size_t)t->n_columns : 1;
-	struct digest_column *d = calloc(n, sizeof(*d));
-
-	for (int i = 0; d && i < t->n_columns; i++) {
-		d[i] = t->columns[i].digest;
-		if (!t->binary) {
-			d[i].mode = DIGEST_TEXT;
-			d[i].type_oid = DIGEST_OID_TEXT;
-		}
-	}
-	return d;
-}
-
-/* --- making a plan --- */
 
 static int refuse(struct err *e, const char *what, const char *name, const char *hint)
 {
@@ -263,7 +135,7 @@ static int copy_column(struct plan_column *to, const struct column *from, struct
 	return failed ? err_nomem(e) : 0;
 }
 
-static int copy_columns(struct plan_table *p, const struct table *t, struct err *e)
+int plan_copy_columns(struct plan_table *p, const struct table *t, struct err *e)
 {
 	AUTO(free) int *order = calloc((size_t)t->n_columns + 1, sizeof(int));
 	int n;
@@ -369,15 +241,15 @@ static bool is_wanted(const char *name, const struct run_settings *s)
 }
 
 /* The independent count of every collection: a plain scan that shares nothing with the reader. */
-static int count_collections(struct plan_table *p, struct pg *pg, const struct run_settings *s,
-			     struct err *e)
+int plan_count_collections(struct plan_table *p, struct pg *pg, const struct run_settings *s,
+			   struct err *e)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	AUTO(pgresult) PGresult *res = NULL;
 	int n;
 
 	text_add(&sql, "SELECT ");
-	add_collection_expr(p, &sql);
+	plan_collection_expr(p, &sql);
 	text_addf(&sql, ", pg_catalog.count(*) FROM ONLY %s GROUP BY 1 ORDER BY 1 NULLS LAST",
 		  p->qname);
 	if (text_check(&sql, e) < 0 || pg_query(pg, text_str(&sql), &res, e) < 0)
@@ -490,7 +362,7 @@ static int one_route(struct plan_table *p, struct err *e)
 static int make_table(struct plan_table *p, const struct table *t, const struct run_settings *s,
 		      struct err *e)
 {
-	if (check_source(t, e) < 0 || copy_names(p, t, e) < 0 || copy_columns(p, t, e) < 0)
+	if (check_source(t, e) < 0 || copy_names(p, t, e) < 0 || plan_copy_columns(p, t, e) < 0)
 		return -1;
 	p->oid = t->oid;
 	p->relfilenode = t->relfilenode;
@@ -552,7 +424,7 @@ static int count_and_route(struct plan *p, struct pg *pg, const struct run_setti
 			continue;
 		}
 		t->only_collections = s->n_collections > 0;
-		if (count_collections(t, pg, s, e) < 0 || pack_routes(t, s->workers, e) < 0)
+		if (plan_count_collections(t, pg, s, e) < 0 || pack_routes(t, s->workers, e) < 0)
 			return -1;
 	}
 	return 0;

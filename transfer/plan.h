@@ -103,6 +103,7 @@ int plan_load(struct plan **ret, const char *dir, int no, struct err *e) MUST_CH
 int plan_save(const struct plan *p, const char *dir, struct err *e) MUST_CHECK;
 int plan_newest(const char *dir); /* 0: none */
 json_t *plan_json(const struct plan *p);
+int plan_parse(struct plan **ret, const json_t *j, struct err *e) MUST_CHECK;
 
 /* Index of a collection by name bytes (NULL: the NULL collection), or -1. */
 int plan_find_collection(const struct plan_table *t, const char *name, size_t len);

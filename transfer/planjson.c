@@ -352,25 +352,34 @@ int plan_newest(const char *dir)
 	return newest;
 }
 
-int plan_load(struct plan **ret, const char *dir, int no, struct err *e)
+int plan_parse(struct plan **ret, const json_t *j, struct err *e)
 {
 	AUTO(plan) struct plan *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return err_nomem(e);
+	if (load_plan(j, p, e) < 0)
+		return -1;
+	*ret = GIVE(&p);
+	return 0;
+}
+
+int plan_load(struct plan **ret, const char *dir, int no, struct err *e)
+{
 	AUTO(free) char *path = plan_path(dir, no > 0 ? no : plan_newest(dir));
 	json_t *j = NULL;
 	int rc;
 
-	if (!p || !path)
+	if (!path)
 		return err_nomem(e);
 	if (file_read_json(path, &j, e) < 0)
 		return err_hint(e, "without a sound plan the run cannot go on: neonferry abort removes "
 				   "it, then start again");
-	rc = load_plan(j, p, e);
+	rc = plan_parse(ret, j, e);
 	json_decref(j);
-	if (rc < 0) {
-		err_note(e, "reading %s", path);
-		return err_hint(e, "without a sound plan the run cannot go on: neonferry abort removes "
-				   "it, then start again");
-	}
-	*ret = GIVE(&p);
-	return 0;
+	if (rc == 0)
+		return 0;
+	err_note(e, "reading %s", path);
+	return err_hint(e, "without a sound plan the run cannot go on: neonferry abort removes it, then "
+			   "start again");
 }

@@ -1,0 +1,411 @@
+#include "transfer/reproof.h"
+
+#include "schema/ledger.h"
+#include "transfer/planpriv.h"
+#include "transfer/spill.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the next plan --- */
+
+static int changed(struct err *e, const struct plan_table *t, const char *how)
+{
+	err_set(e, ERR_RESUME, "source: table %s was %s since the run began", t->qname, how);
+	return err_hint(e, "neonferry abort removes what this run loaded; then start a new one");
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int check_columns(const struct plan_table *old, const struct table *now, struct err *e)
+{
+	struct plan_table fresh = { 0 };
+	bool same;
+	int rc = plan_copy_columns(&fresh, now, e);
+
+	same = rc == 0 && fresh.n_columns == old->n_columns;
+	for (int i = 0; same && i < old->n_columns; i++)
+		same = strcmp(fresh.columns[i].name, old->columns[i].name) == 0 &&
+		       fresh.columns[i].digest.mode == old->columns[i].digest.mode &&
+		       fresh.columns[i].digest.type_oid == old->columns[i].digest.type_oid &&
+		       same_text(fresh.columns[i].send_fn, old->columns[i].send_fn) &&
+		       same_text(fresh.columns[i].base_type, old->columns[i].base_type);
+	plan_table_done(&fresh);
+	if (rc < 0)
+		return -1;
+	return same ? 0 : changed(e, old, "altered");
+}
+
+/* Pages beyond the old end become new ranges; a table that shrank keeps its old ones (now empty). */
+static int add_ranges(struct plan_table *t, const struct table *now, struct err *e)
+{
+	uint32_t step = t->n_ranges > 0 ? t->ranges[0].to_block : 8192, at = t->pages;
+	uint32_t end = (uint32_t)now->pages;
+	struct plan_range *grown;
+	int more;
+
+	t->bytes = (uint64_t)now->bytes;
+	if (end <= at)
+		return 0;
+	more = (int)((end - at + step - 1) / step);
+	grown = realloc(t->ranges, (size_t)(t->n_ranges + more) * sizeof(*grown));
+	if (!grown)
+		return err_nomem(e);
+	t->ranges = grown;
+	for (; at < end; at += step)
+		t->ranges[t->n_ranges++] =
+			(struct plan_range){ at, end - at > step ? at + step : end };
+	t->pages = end;
+	return 0;
+}
+
+static int remainder_route(const struct plan_table *t)
+{
+	for (int i = 0; i < t->n_routes; i++)
+		if (t->routes[i].remainder)
+			return i;
+	return 0;
+}
+
+/* Routes list collections by number: after a new count the numbers are others. */
+static int renumber(struct plan_table *t, const struct plan_table *before, struct err *e)
+{
+	int rest = remainder_route(t);
+
+	for (int r = 0; r < t->n_routes; r++) {
+		free(t->routes[r].collections);
+		t->routes[r].collections = calloc((size_t)t->n_collections + 1, sizeof(int));
+		if (!t->routes[r].collections)
+			return err_nomem(e);
+		t->routes[r].n_collections = 0;
+		t->routes[r].rows = 0;
+	}
+	for (int i = 0; i < t->n_collections; i++) {
+		struct plan_collection *c = &t->collections[i];
+		int old = plan_find_collection(before, c->name, c->len);
+		struct plan_route *route;
+
+		c->route = old >= 0 ? before->collections[old].route : rest;
+		route = &t->routes[c->route];
+		route->rows += c->rows;
+		if (!route->remainder)
+			route->collections[route->n_collections++] = i;
+	}
+	return 0;
+}
+
+/*
+ * A listed collection without rows under the new snapshot must stay listed: the remainder's predicate
+ * is "everything but the listed ones".
+ */
+static int keep_listed(struct plan_table *t, const struct plan_table *before, struct err *e)
+{
+	for (int i = 0; i < before->n_collections; i++) {
+		const struct plan_collection *c = &before->collections[i];
+		struct plan_collection *grown;
+		int at = 0;
+
+		if (!c->name || before->routes[c->route].remainder ||
+		    plan_find_collection(t, c->name, c->len) >= 0)
+			continue;
+		grown = realloc(t->collections, (size_t)(t->n_collections + 1) * sizeof(*grown));
+		if (!grown)
+			return err_nomem(e);
+		t->collections = grown;
+		while (at < t->n_collections && t->collections[at].name &&
+		       strcmp(t->collections[at].name, c->name) < 0)
+			at++;
+		memmove(&grown[at + 1], &grown[at], (size_t)(t->n_collections - at) * sizeof(*grown));
+		grown[at] = (struct plan_collection){ .name = strdup(c->name), .len = c->len };
+		t->n_collections++;
+		if (!grown[at].name)
+			return err_nomem(e);
+	}
+	return 0;
+}
+
+static int count_table(struct reproof *rp, struct plan_table *t, const struct plan_table *old,
+		       struct err *e)
+{
+	AUTO(pgresult) PGresult *res = NULL;
+
+	t->rows = 0;
+	if (t->collection_column) {
+		for (int i = 0; i < t->n_collections; i++)
+			free(t->collections[i].name);
+		free(t->collections);
+		t->collections = NULL;
+		t->n_collections = 0;
+		if (plan_count_collections(t, rp->source, rp->settings, e) < 0 ||
+		    keep_listed(t, old, e) < 0)
+			return -1;
+		return renumber(t, old, e);
+	}
+	if (pg_queryf(rp->source, &res, e, "SELECT pg_catalog.count(*) FROM ONLY %s", t->qname) < 0)
+		return err_note(e, "counting rows in the source");
+	t->rows = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+	if (t->n_routes > 0)
+		t->routes[0].rows = t->rows;
+	return 0;
+}
+
+static int renew_table(struct reproof *rp, struct plan_table *t, const struct plan_table *old,
+		       const struct catalog *source, struct err *e)
+{
+	const struct table *now = catalog_table(source, t->schema, t->name);
+
+	if (!now)
+		return changed(e, t, "dropped or renamed");
+	if (check_columns(old, now, e) < 0)
+		return -1;
+	t->oid = now->oid;
+	t->relfilenode = now->relfilenode;
+	if (add_ranges(t, now, e) < 0)
+		return -1;
+	return count_table(rp, t, old, e);
+}
+
+static const struct plan_table *planned(const struct plan *p, const struct table *t)
+{
+	for (int i = 0; i < p->n_tables; i++)
+		if (strcmp(p->tables[i].qname, t->qname) == 0)
+			return &p->tables[i];
+	return NULL;
+}
+
+/* Tables made since the run began are not part of it: said, and in the results. */
+static int list_new_tables(struct reproof *rp, struct plan *p, const struct catalog *source,
+			   struct err *e)
+{
+	for (int i = 0; i < source->n_tables; i++) {
+		const struct table *t = &source->tables[i];
+
+		if (t->kind != 'r' || rp->settings->n_collections > 0 || planned(p, t))
+			continue;
+		if (rp->settings->no_recapture) {
+			err_set(e, ERR_RESUME, "source: table %s is new since the run began", t->qname);
+			return err_hint(e, "resume without --no-recapture, or start a new run");
+		}
+		event_emit(rp->events, EVENT_WARNING, "table.new", NULL,
+			   "table %s was created after the run began and is not part of it", t->qname);
+		json_array_append_new(p->left_out,
+				      json_pack("{s:s, s:s, s:s}", "what", "table", "name", t->qname,
+						"why", "created in the source after the run began"));
+	}
+	return 0;
+}
+
+int reproof_plan(struct reproof *rp, const struct plan *old, const struct catalog *source,
+		 struct plan **ret, struct err *e)
+{
+	AUTO(plan) struct plan *p = NULL;
+	json_t *j = plan_json(old);
+	int rc = j ? plan_parse(&p, j, e) : err_nomem(e);
+
+	json_decref(j);
+	if (rc < 0)
+		return -1;
+	p->no = old->no + 1;
+	if (pg_exec(rp->source, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
+				"SET LOCAL enable_bitmapscan = off", e) < 0)
+		return -1;
+	for (int i = 0; i < p->n_tables; i++)
+		if (renew_table(rp, &p->tables[i], &old->tables[i], source, e) < 0)
+			return -1;
+	if (list_new_tables(rp, p, source, e) < 0)
+		return -1;
+	*ret = GIVE(&p);
+	return 0;
+}
+
+/* --- the chunks --- */
+
+struct verdicts {
+	struct reproof *rp;
+	const struct plan *old, *p;
+	struct registry_entry **bad; /* to be read again; owned by the registry */
+	int n_bad, cap;
+};
+
+/* 1: the chunk stands as it is under the new snapshot, 0: it differs. */
+static int chunk_stands(struct reproof *rp, const struct plan_table *t, const struct chunk *c,
+			struct err *e)
+{
+	AUTO(free) struct digest_column *columns = plan_digest_columns(t);
+	AUTO_TEXT struct text sql = TEXT_INIT, from = TEXT_INIT, where = TEXT_INIT;
+	AUTO(pgresult) PGresult *res = NULL;
+	struct tally now = TALLY_INIT;
+
+	if (!columns)
+		return err_nomem(e);
+	text_addf(&from, "ONLY %s", t->qname);
+	plan_predicate(t, c->route, c->from, c->to, &where);
+	digest_sql_tally(&sql, columns, t->n_columns, text_str(&from), text_str(&where), NULL);
+	if (text_check(&sql, e) < 0 || pg_query(rp->source, text_str(&sql), &res, e) < 0)
+		return err_note(e, "proving a chunk of %s again", t->qname);
+	if (tally_parse(&now, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2), e) < 0)
+		return -1;
+	return tally_equal(&now, &c->read);
+}
+
+static int add_bad(struct verdicts *v, struct registry_entry *entry, struct err *e)
+{
+	if (v->n_bad == v->cap) {
+		int cap = v->cap ? v->cap * 2 : 64;
+		struct registry_entry **grown = realloc(v->bad, (size_t)cap * sizeof(*grown));
+
+		if (!grown)
+			return err_nomem(e);
+		v->bad = grown;
+		v->cap = cap;
+	}
+	v->bad[v->n_bad++] = entry;
+	return 0;
+}
+
+static int judge(void *ctx, struct registry_entry *entry, struct err *e)
+{
+	struct verdicts *v = ctx;
+	const struct plan_table *t = &v->p->tables[entry->chunk.table];
+	bool rewritten = t->relfilenode != v->old->tables[entry->chunk.table].relfilenode;
+	int stands = rewritten ? 0 : chunk_stands(v->rp, t, &entry->chunk, e);
+
+	if (stands < 0)
+		return -1;
+	if (stop_level(v->rp->stop) != STOP_NO)
+		return stop_err(e);
+	atomic_fetch_add(&v->rp->progress->step_done, 1);
+	if (!stands)
+		return add_bad(v, entry, e);
+	v->rp->kept++;
+	v->rp->kept_rows += entry->chunk.read.rows;
+	return 0;
+}
+
+static int refuse_recapture(const struct verdicts *v, struct err *e)
+{
+	AUTO_TEXT struct text names = TEXT_INIT;
+	const char *last = "";
+
+	for (int i = 0; i < v->n_bad; i++) {
+		const char *name = v->p->tables[v->bad[i]->chunk.table].qname;
+
+		if (strcmp(name, last) != 0)
+			text_addf(&names, "%s%s", *last ? ", " : "", name);
+		last = name;
+	}
+	err_set(e, ERR_RESUME, "source: changed since the snapshot was lost: %s", text_str(&names));
+	return err_hint(e, "resume without --no-recapture: what changed is read again, under a new snapshot");
+}
+
+/* Anything that the new plan would read although nothing of it was captured before? */
+static int refuse_new_pages(const struct verdicts *v, struct err *e)
+{
+	for (int i = 0; i < v->p->n_tables; i++) {
+		const struct plan_table *t = &v->p->tables[i];
+
+		if (t->pages <= v->old->tables[i].pages)
+			continue;
+		err_set(e, ERR_RESUME, "source: table %s has grown since the snapshot was lost", t->qname);
+		return err_hint(e, "resume without --no-recapture: what is new is read, under a new snapshot");
+	}
+	return 0;
+}
+
+/*
+ * One transaction: the rows that the chunks' transactions inserted, and their ledger rows. That the
+ * count is exact shows that these rows are still what was loaded.
+ */
+static int withdraw_rows(struct reproof *rp, const char *relation, const struct text *ids,
+			 uint64_t rows, struct err *e)
+{
+	AUTO(pgresult) PGresult *res = NULL;
+	AUTO_TEXT struct text run = TEXT_INIT, fence = TEXT_INIT;
+	AUTO(free) char *generation = NULL;
+	uint64_t gone;
+
+	text_add_literal(&run, rp->run);
+	text_add(&fence, "SELECT ");
+	ledger_fence(&fence, rp->run, rp->generation);
+	if (pg_begin(rp->target, "", e) < 0 || pg_value(rp->target, text_str(&fence), &generation, e) < 0)
+		return -1;
+	if (!generation)
+		return err_set(e, ERR_RESUME, "another process took this run over");
+	if (pg_queryf(rp->target, &res, e,
+		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE run = %s AND chunk IN (%s) RETURNING "
+		      "xid), rows AS (DELETE FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM "
+		      "gone)) RETURNING 1) SELECT pg_catalog.count(*) FROM rows", text_str(&run),
+		      text_str(ids), relation) < 0)
+		return -1;
+	gone = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+	if (gone != rows) {
+		err_set(e, ERR_RESUME, "target: %" PRIu64 " rows of %s were to be withdrawn, but %" PRIu64
+				       " are there: somebody changed them", rows, relation, gone);
+		return err_hint(e, "leave the target's tables alone during a run; neonferry abort, then start "
+				   "again");
+	}
+	return pg_commit(rp->target, e);
+}
+
+static int withdraw_table(struct verdicts *v, int table, struct err *e)
+{
+	AUTO_TEXT struct text ids = TEXT_INIT;
+	uint64_t rows = 0;
+	int n = 0;
+
+	for (int i = 0; i < v->n_bad; i++) {
+		const struct registry_entry *entry = v->bad[i];
+		char id[CHUNK_ID_LEN];
+
+		if (entry->chunk.table != table || !entry->loaded)
+			continue;
+		chunk_id(&entry->chunk, id);
+		text_add(&ids, n++ ? "," : "");
+		text_add_literal(&ids, id);
+		rows += entry->chunk.read.rows;
+	}
+	if (n == 0)
+		return 0;
+	if (text_check(&ids, e) < 0)
+		return -1;
+	if (withdraw_rows(v->rp, v->p->tables[table].target_qname, &ids, rows, e) < 0) {
+		pg_rollback(v->rp->target);
+		return err_note(e, "withdrawing %d chunks of %s", n, v->p->tables[table].qname);
+	}
+	v->rp->withdrawn += n;
+	v->rp->withdrawn_rows += rows;
+	return 0;
+}
+
+static int forget_bad(struct verdicts *v, struct registry *known, struct err *e)
+{
+	for (int i = 0; i < v->p->n_tables; i++)
+		if (withdraw_table(v, i, e) < 0)
+			return -1;
+	for (int i = 0; i < v->n_bad; i++) {
+		if (v->bad[i]->on_disk &&
+		    spill_remove(v->rp->spill_dir, &v->bad[i]->chunk, e) < 0)
+			return -1;
+		registry_remove(known, &v->bad[i]->chunk);
+	}
+	v->rp->reread = v->n_bad;
+	return 0;
+}
+
+int reproof_chunks(struct reproof *rp, const struct plan *old, const struct plan *p,
+		   struct registry *known, struct err *e)
+{
+	struct verdicts v = { .rp = rp, .old = old, .p = p };
+	int rc = registry_each(known, -1, judge, &v, e);
+
+	if (rc == 0 && rp->settings->no_recapture)
+		rc = v.n_bad > 0 ? refuse_recapture(&v, e) : refuse_new_pages(&v, e);
+	if (rc == 0)
+		rc = forget_bad(&v, known, e);
+	free(v.bad);
+	return rc;
+}
