@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Refuses functions of more than 80 lines and source files of more than 700.
+"""Refuses functions of more than 80 lines (160 in tests) and source files of more than 700.
 
     check_size.py [ROOT]
 
@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 MAX_FUNCTION = 80
+MAX_TEST_FUNCTION = 160  # a test may hold its table of cases
 MAX_FILE = 700
 FOLDERS = ("common", "schema", "transfer", "verify", "cli", "tests", "benchmarks")
 
@@ -44,9 +45,10 @@ def long_functions(root, paths):
         if tag.get("_type") != "tag" or "end" not in tag:
             continue
         lines = tag["end"] - tag["line"] + 1
-        if lines > MAX_FUNCTION:
+        most = MAX_TEST_FUNCTION if tag["path"].startswith("tests/") else MAX_FUNCTION
+        if lines > most:
             yield "%s:%d: %s() has %d lines, at most %d" % (
-                tag["path"], tag["line"], tag["name"], lines, MAX_FUNCTION)
+                tag["path"], tag["line"], tag["name"], lines, most)
 
 
 def has_ctags():
