@@ -5,7 +5,8 @@
  * them, with unit-norm gaussian vectors, in chunks of 16 MB. Prints MB/s of raw bytes on one core
  * and the ratio: frames per codec and level, then whole files with O_DIRECT and buffered.
  *
- *   micro_spill [FOLDER [CHUNKS]]	folder for the files, default "."; chunks a round, default 16
+ *   micro_spill [FOLDER [CHUNKS]]	folder for the files, default "."; chunks a round, default
+ * 16
  */
 #include "common/clock.h"
 #include "transfer/blockio.h"
@@ -20,17 +21,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DIM 1536
+#define DIM         1536
 #define CHUNK_BYTES ((size_t)16 << 20)
-#define ROW_MAX ((size_t)16384)
-#define ROUNDS 5
+#define ROW_MAX     ((size_t)16384)
+#define ROUNDS      5
 
 static const int vector_fields[] = { 5 };
 static const char *const words[] = {
-	"the",	   "vector", "of",	 "document", "search",	  "index", "a",	      "embedding",
-	"and",	   "table",  "is",	 "PostgreSQL", "recall",  "in",	   "model",   "similarity",
-	"snapshot", "for",   "retrieval", "chunk",   "language", "to",	   "nearest", "neighbour",
-	"graph",   "with",   "memory",	 "query",    "by",	  "score", "cosine",  "distance",
+	"the",       "vector",     "of",        "document", "search",     "index",  "a",
+	"embedding", "and",        "table",     "is",       "PostgreSQL", "recall", "in",
+	"model",     "similarity", "snapshot",  "for",      "retrieval",  "chunk",  "language",
+	"to",        "nearest",    "neighbour", "graph",    "with",       "memory", "query",
+	"by",        "score",      "cosine",    "distance",
 };
 
 static uint64_t state = 42;
@@ -84,9 +86,9 @@ static char *put_jsonb(char *p)
 
 	p += 4;
 	*p++ = 1;
-	p += sprintf(p, "{\"page\": %d, \"source\": \"%s-%d.pdf\", \"tokens\": %d, \"lang\": \"en\"}",
-		     (int)(next() % 900), words[next() % 32], (int)(next() % 5000),
-		     (int)(next() % 512));
+	p += sprintf(
+		p, "{\"page\": %d, \"source\": \"%s-%d.pdf\", \"tokens\": %d, \"lang\": \"en\"}",
+		(int)(next() % 900), words[next() % 32], (int)(next() % 5000), (int)(next() % 512));
 	put32(start, (uint32_t)(p - start - 4));
 	return p;
 }

@@ -65,7 +65,8 @@ int blockio_fail(int error, const char *what, struct err *e)
 		return err_hint(e, "make the spill folder writable, or choose another place with "
 				   "--run-dir");
 	if (error == EIO)
-		return err_hint(e, "the disk of the spill folder fails: use another with --run-dir");
+		return err_hint(e,
+				"the disk of the spill folder fails: use another with --run-dir");
 	return -1;
 }
 

@@ -1,10 +1,10 @@
 /*
  * blockio - writing one new file in large aligned blocks, past the page cache where possible.
  *
- * Buffered writing was the largest cost of the whole client in a prototype, and it pushes the source
- * server's own data out of the page cache. Blocks go out with O_DIRECT; a file system that refuses
- * (EINVAL at open or at a write) gets buffered writes from there on. The tail that fills no block
- * is always written buffered.
+ * Buffered writing was the largest cost of the whole client in a prototype, and it pushes the
+ * source server's own data out of the page cache. Blocks go out with O_DIRECT; a file system that
+ * refuses (EINVAL at open or at a write) gets buffered writes from there on. The tail that fills no
+ * block is always written buffered.
  *
  *   blockio_open()  then  blockio_reserve() + blockio_commit() ...  then  blockio_finish()
  *
@@ -48,8 +48,8 @@ int blockio_finish(struct blockio *b, struct err *e) MUST_CHECK;
 void blockio_abandon(struct blockio *b);
 
 /*
- * "cannot <what> a spill file": ERR_DISK, with its hint; a full disk is the one such error that time
- * may cure, so it is ERR_RETRY. Returns -1.
+ * "cannot <what> a spill file": ERR_DISK, with its hint; a full disk is the one such error that
+ * time may cure, so it is ERR_RETRY. Returns -1.
  */
 int blockio_fail(int error, const char *what, struct err *e);
 

@@ -7,10 +7,10 @@
  *
  * A position is a tuple's place in the heap: block * 65536 + offset. A chunk covers [from, to).
  *
- * INVARIANT	`data` holds whole COPY rows as they are sent (binary: without file header and trailer;
- *		text: lines), or is NULL while the chunk is only on disk.
- * OWNER	One thread at a time: reader, then worker, then sender. chunk_free() gives the bytes back to
- *		the budget.
+ * INVARIANT	`data` holds whole COPY rows as they are sent (binary: without file header and
+ *trailer; text: lines), or is NULL while the chunk is only on disk.
+ * OWNER	One thread at a time: reader, then worker, then sender. chunk_free() gives the bytes
+ *back to the budget.
  */
 #ifndef TRANSFER_CHUNK_H
 #define TRANSFER_CHUNK_H
@@ -27,19 +27,19 @@ struct chunk_part {
 struct chunk {
 	/* what it is */
 	int plan, table, range, route; /* numbers in plan.<plan>.json */
-	uint64_t from, to;	       /* positions */
-	bool binary;		       /* format of data */
+	uint64_t from, to;             /* positions */
+	bool binary;                   /* format of data */
 	/* what is in it */
-	struct tally read;	       /* digest as read from the source */
-	struct tally sent;	       /* digest as sent; differs only under conversion */
-	int n_parts;		       /* 0 where the table has no collections */
+	struct tally read; /* digest as read from the source */
+	struct tally sent; /* digest as sent; differs only under conversion */
+	int n_parts;       /* 0 where the table has no collections */
 	struct chunk_part *parts;
 	/* its bytes */
 	char *data;
-	size_t len, cap;	       /* bytes used and allocated */
-	uint64_t raw_bytes;	       /* len, also while data is NULL */
-	uint64_t file_bytes;	       /* size of the spill file, 0 when there is none */
-	struct budget *budget;	       /* where `charged` was taken from; may be NULL */
+	size_t len, cap;       /* bytes used and allocated */
+	uint64_t raw_bytes;    /* len, also while data is NULL */
+	uint64_t file_bytes;   /* size of the spill file, 0 when there is none */
+	struct budget *budget; /* where `charged` was taken from; may be NULL */
 	uint64_t charged;
 };
 

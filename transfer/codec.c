@@ -8,10 +8,10 @@
 #include <zstd.h>
 
 /* Vectors shorter than this stay with the other bytes; so runs are few for the bytes they cover. */
-#define MIN_DIM 16
-#define MAX_RUNS (CODEC_FRAME / (4 * MIN_DIM))
-#define RUN_LEN ((size_t)8)
-#define PLANES 4
+#define MIN_DIM    16
+#define MAX_RUNS   (CODEC_FRAME / (4 * MIN_DIM))
+#define RUN_LEN    ((size_t)8)
+#define PLANES     4
 #define PLANE_HEAD ((size_t)(2 + PLANES) * 4)
 /* A plane is packed whole only if this much of its beginning gains. */
 #define SAMPLE ((size_t)16 << 10)
@@ -22,7 +22,7 @@ struct run {
 };
 
 struct codec {
-	ZSTD_CCtx *search; /* for the rest */
+	ZSTD_CCtx *search;  /* for the rest */
 	ZSTD_CCtx *entropy; /* for planes: an entropy code, no search for repetitions */
 	ZSTD_DCtx *dctx;
 	int level;
@@ -187,8 +187,8 @@ static size_t cut_frame(struct codec *k)
 /* ---- floats apart and together ---- */
 
 /*
- * The bits of a float, rotated left by one: exponent (8), mantissa (23), sign (1). plane[0] gets the
- * highest byte. The loops are plain, so that compilers make vector code of them.
+ * The bits of a float, rotated left by one: exponent (8), mantissa (23), sign (1). plane[0] gets
+ * the highest byte. The loops are plain, so that compilers make vector code of them.
  */
 static void split_floats(const char *restrict in, size_t n, char *restrict p0, char *restrict p1,
 			 char *restrict p2, char *restrict p3)
@@ -368,8 +368,8 @@ int codec_next(struct codec *k, char *out, struct codec_frame *ret, struct err *
 	k->data += len;
 	k->left -= len;
 	/* With few floats the planes gain less than the second pass costs. */
-	if (k->floats * 4 < len / 8 ? encode_plain(k, data, len, out, ret, e) :
-				      encode_plane(k, data, len, out, ret, e))
+	if (k->floats * 4 > len / 8 ? encode_plane(k, data, len, out, ret, e)
+				    : encode_plain(k, data, len, out, ret, e))
 		return -1;
 	return 1;
 }

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 struct input {
-	int fd;		  /* -1: memory */
+	int fd;           /* -1: memory */
 	const char *data; /* the memory, or what is buffered of the file */
 	char *buf;
 	size_t cap, at, held;  /* data[at..held) is not yet taken */

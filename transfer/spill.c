@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SUFFIX ".nfs"
-#define TEMPORARY ".tmp-"
-#define NAME_LEN (CHUNK_ID_LEN + sizeof(SUFFIX))
+#define SUFFIX       ".nfs"
+#define TEMPORARY    ".tmp-"
+#define NAME_LEN     (CHUNK_ID_LEN + sizeof(SUFFIX))
 #define WRITE_BUFFER ((size_t)4 << 20)
 
 struct spill_writer {
@@ -260,7 +260,8 @@ static int take_ends(struct input *in, const char *run, struct chunk **ret,
 	/* Bounds what is allocated for the data: no length is believed beyond the file's own. */
 	if (t.frames > in->size / SPILLFILE_FRAME ||
 	    c->raw_bytes > (uint64_t)t.frames * CODEC_FRAME)
-		return err_set(e, ERR_DISK, "damaged spill file: its lengths contradict each other");
+		return err_set(e, ERR_DISK,
+			       "damaged spill file: its lengths contradict each other");
 	c->file_bytes = in->size;
 	*ret_trailer = t;
 	*ret = GIVE(&c);
@@ -302,7 +303,8 @@ static int take_frames(struct input *in, const struct chunk *c, const struct spi
 	if (at != c->raw_bytes || input_left(in) != SPILLFILE_TRAILER)
 		return err_set(e, ERR_DISK, "damaged spill file: frames are missing");
 	if (chain != t->chain)
-		return err_set(e, ERR_DISK, "damaged spill file: its frames do not belong together");
+		return err_set(e, ERR_DISK,
+			       "damaged spill file: its frames do not belong together");
 	return 0;
 }
 
@@ -325,8 +327,9 @@ static int take_data(struct input *in, struct chunk *c, const struct spillfile_t
 static int note_damage(struct err *e, const char *path)
 {
 	if (e->kind == ERR_DISK)
-		err_hint(e, "resume the run: a chunk whose file is damaged or missing is read again "
-			    "from the source");
+		err_hint(e,
+			 "resume the run: a chunk whose file is damaged or missing is read again "
+			 "from the source");
 	return err_note(e, "reading %s", path);
 }
 

@@ -6,13 +6,13 @@
  *   trailer  number of frames, length of the file, a checksum over all checksums
  *
  * spillfile.h has the bytes, codec.h the codecs, blockio.h the writing: with O_DIRECT in large
- * aligned blocks where the file system has it, else buffered. A file is "<chunk id>.nfs", mode 0600;
- * it is written as ".tmp-<chunk id>", then fdatasync, renamed, and the folder synced.
+ * aligned blocks where the file system has it, else buffered. A file is "<chunk id>.nfs", mode
+ *0600; it is written as ".tmp-<chunk id>", then fdatasync, renamed, and the folder synced.
  *
  * INVARIANT	A file under its final name is complete. What does not check is never loaded.
  * THREADS	A spill_writer belongs to one thread (one zstd context). Reading is reentrant.
- * LIMIT	About 7 MB of memory for a writer, 3 MB for a reading, whatever the chunk's size. The
- *		bytes of all files (--spill-limit) are counted by the caller from file_bytes.
+ * LIMIT	About 7 MB of memory for a writer, 3 MB for a reading, whatever the chunk's size.
+ *The bytes of all files (--spill-limit) are counted by the caller from file_bytes.
  */
 #ifndef TRANSFER_SPILL_H
 #define TRANSFER_SPILL_H
@@ -49,24 +49,24 @@ char *spill_path(const char *dir, const struct chunk *c);
  * Reads and checks a header only: everything but data. A file of another run, another format
  * version, or damaged is ERR_DISK naming file and cause.
  */
-int spill_read_header(const char *path, const char *run, struct chunk **ret, struct err *e)
-	MUST_CHECK;
+int spill_read_header(const char *path, const char *run, struct chunk **ret,
+		      struct err *e) MUST_CHECK;
 
 /*
- * Reads c->data back (c from spill_read_header() or after chunk_drop_data()). The caller has charged
- * c->raw_bytes to the budget. Every checksum, the lengths and the trailer are checked, and that the
- * file is of this very reading of the chunk: same bounds, rows and digests.
+ * Reads c->data back (c from spill_read_header() or after chunk_drop_data()). The caller has
+ * charged c->raw_bytes to the budget. Every checksum, the lengths and the trailer are checked, and
+ * that the file is of this very reading of the chunk: same bounds, rows and digests.
  */
 int spill_read_data(const char *dir, const char *run, struct chunk *c, struct err *e) MUST_CHECK;
 
 /* Parses a whole file from memory: what the fuzzer calls. */
-int spill_parse(const void *data, size_t len, const char *run, struct chunk **ret, struct err *e)
-	MUST_CHECK;
+int spill_parse(const void *data, size_t len, const char *run, struct chunk **ret,
+		struct err *e) MUST_CHECK;
 
 /*
- * Headers of all files in dir, in order of plan, table, range and position; the names of those whose
- * header or end does not check go to the callback (may be NULL). Temporary files of a process that
- * died are removed: nobody may be writing. The caller frees each chunk and the array.
+ * Headers of all files in dir, in order of plan, table, range and position; the names of those
+ * whose header or end does not check go to the callback (may be NULL). Temporary files of a process
+ * that died are removed: nobody may be writing. The caller frees each chunk and the array.
  */
 int spill_scan(const char *dir, const char *run, struct chunk ***ret, int *ret_n,
 	       void (*damaged)(void *ctx, const char *file, const struct err *why), void *ctx,

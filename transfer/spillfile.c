@@ -107,9 +107,9 @@ static json_t *parts_out(const struct chunk *c)
 	json_t *list = json_array();
 
 	for (int i = 0; list && i < c->n_parts; i++) {
-		json_t *part = json_pack("{s:o, s:o}", "collection",
-					 name_out(c->parts[i].collection), "tally",
-					 tally_out(&c->parts[i].tally));
+		json_t *part =
+			json_pack("{s:o, s:o}", "collection", name_out(c->parts[i].collection),
+				  "tally", tally_out(&c->parts[i].tally));
 
 		if (json_array_append_new(list, part)) {
 			json_decref(list);
@@ -372,7 +372,9 @@ int spillfile_parse_frame(const char in[SPILLFILE_FRAME], struct spillfile_frame
 			  struct err *e)
 {
 	struct spillfile_frame f = {
-		.kind = get32(in), .raw = get32(in + 4), .stored = get32(in + 8),
+		.kind = get32(in),
+		.raw = get32(in + 4),
+		.stored = get32(in + 8),
 		.check = get64(in + 16),
 	};
 
@@ -396,7 +398,9 @@ int spillfile_parse_trailer(const char in[SPILLFILE_TRAILER], uint64_t file_byte
 			    struct spillfile_trailer *ret, struct err *e)
 {
 	struct spillfile_trailer t = {
-		.frames = get32(in + 8), .file_bytes = get64(in + 16), .chain = get64(in + 24),
+		.frames = get32(in + 8),
+		.file_bytes = get64(in + 16),
+		.chain = get64(in + 24),
 	};
 
 	if (memcmp(in, trailer_magic, sizeof(trailer_magic)))

@@ -18,11 +18,11 @@
 
 #include "transfer/chunk.h"
 
-#define SPILLFILE_VERSION 1
-#define SPILLFILE_PREFIX ((size_t)16)  /* of the header: enough to know its length */
-#define SPILLFILE_FRAME ((size_t)24)   /* head of a frame */
-#define SPILLFILE_TRAILER ((size_t)40)
-#define SPILLFILE_NUMBER_MAX 24	       /* a u64 as decimal with NUL */
+#define SPILLFILE_VERSION    1
+#define SPILLFILE_PREFIX     ((size_t)16) /* of the header: enough to know its length */
+#define SPILLFILE_FRAME      ((size_t)24) /* head of a frame */
+#define SPILLFILE_TRAILER    ((size_t)40)
+#define SPILLFILE_NUMBER_MAX 24 /* a u64 as decimal with NUL */
 
 struct spillfile_frame {
 	uint32_t kind, raw, stored; /* kind: enum codec_kind, unchecked */
@@ -40,8 +40,8 @@ int spillfile_header(const struct chunk *c, const char *run, char **ret, size_t 
 		     uint64_t *ret_chain, struct err *e) MUST_CHECK;
 
 /* Whole length of the header from its first SPILLFILE_PREFIX bytes. */
-int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], uint64_t *ret, struct err *e)
-	MUST_CHECK;
+int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], uint64_t *ret,
+			 struct err *e) MUST_CHECK;
 
 /* The chunk without data of a whole header. */
 int spillfile_parse_header(const char *data, size_t len, const char *run, struct chunk **ret,
