@@ -1,10 +1,9 @@
 #include "common/pgerr.h"
 
 /*
- * ORDER	The first match counts. First what has an SQLSTATE of its own: these texts may hold
- *		names and values of the user's, which must not be taken for a text further down.
- *Then texts, the special before the general: failed connects have no SQLSTATE, or Neon's XX000. The
- *last rule matches everything.
+ * The first match counts. First what has an SQLSTATE of its own: these texts may hold names and
+ * values of the user's, which must not be taken for a text further down. Then texts, the special
+ * before the general: failed connects have no SQLSTATE, or Neon's XX000. The last matches all.
  */
 const struct pgerr_rule pgerr_rules[] = {
 	/* --- the data --- */
@@ -45,9 +44,7 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "Not enough shared memory for a parallel index build with this maintenance_work_mem.",
 	  "use less index memory, fewer index workers, or a larger compute" },
 	{ "53100", "", ERR_NONE, ERR_GIVE_UP,
-	  "The server's disk is full; on Neon that is the compute's local disk, used by large "
-	  "sorts "
-	  "and index builds.",
+	  "The server's disk is full; on Neon the compute's local disk, used by sorts and indexes.",
 	  "free space on the server or use a larger compute, then resume" },
 	{ "53200", "out of shared memory", ERR_NONE, ERR_GIVE_UP,
 	  "The server's lock table is full: too many tables are locked in one transaction.",
@@ -117,8 +114,7 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "drop or rename it, or load into the existing schema" },
 	{ "42P04", "", ERR_NONE, ERR_GIVE_UP, "A database of that name exists already.", "" },
 	{ "54000", "", ERR_NONE, ERR_GIVE_UP,
-	  "A limit of the server: too wide an index row, too many dimensions for an index, or "
-	  "such.",
+	  "A limit of the server, such as too wide an index row or too many dimensions.",
 	  "for vectors of more than 2000 dimensions index a halfvec cast" },
 	{ "54", "", ERR_NONE, ERR_GIVE_UP, "A limit of the server.", "" },
 	{ "2BP01", "", ERR_NONE, ERR_GIVE_UP, "Other objects depend on the object.",
