@@ -39,7 +39,7 @@ int copyrow_binary(const char *data, size_t len, struct copyrow_field *fields, i
 /*
  * One text row (a line with or without its newline), unescaped into scratch, which must have at
  * least len bytes; fields point into scratch. Returns the number of fields, COPYROW_END for "\.",
- * or -1.
+ * or -1. With max 0 (a table without columns) only an empty line is right; else it is one empty field.
  */
 int copyrow_text(const char *line, size_t len, char *scratch, struct copyrow_field *fields, int max,
 		 struct err *e) MUST_CHECK;

@@ -42,7 +42,8 @@ void digest_free(struct digest_ctx *d);
 
 /*
  * The digest of one row. fields[i] is the wire bytes of columns[i]; the columns are in byte order
- * of name (digest_order()). For DIGEST_TEXT the bytes are the text itself.
+ * of name (digest_order()). For DIGEST_TEXT the bytes are the text itself. n may be 0: the server
+ * hashes ROW() the same way. Should the crypto library fail, both words are 0 and no proof succeeds.
  */
 void digest_row(struct digest_ctx *d, const struct digest_column *columns,
 		const struct copyrow_field *fields, int n, int64_t ret_word[2]);

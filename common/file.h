@@ -14,7 +14,7 @@
 /* Makes the folder and its parents, 0700. An existing folder is fine. */
 int file_mkdir(const char *path, struct err *e) MUST_CHECK;
 
-/* Replaces path atomically and durably. */
+/* Replaces path atomically and durably. A kill may leave path.tmp-XXXXXX behind. */
 int file_write(const char *path, const void *data, size_t len, struct err *e) MUST_CHECK;
 int file_write_json(const char *path, const json_t *value, struct err *e) MUST_CHECK;
 
@@ -30,12 +30,13 @@ int file_sync_dir(const char *dir, struct err *e) MUST_CHECK;
 int file_remove_tree(const char *path, struct err *e) MUST_CHECK;
 /* SHA-256 of a file as 64 hex digits and NUL. */
 int file_sha256(const char *path, char ret_hex[65], struct err *e) MUST_CHECK;
-/* dir/name into a malloc'ed string. */
+/* dir/name into a malloc'ed string; NULL when memory ends. */
 char *file_path(const char *dir, const char *name);
 
 /*
  * Takes an exclusive lock on a file (created 0600) without waiting. Returns 0 and the descriptor,
- * which holds the lock until closed; 1 when another process has it; -1 on error.
+ * which holds the lock until closed; 1 when another process has it; -1 on error. A forked child
+ * that goes on without exec shares the lock and must close the descriptor.
  */
 int file_lock(const char *path, int *ret_fd, struct err *e) MUST_CHECK;
 
