@@ -6,7 +6,7 @@
  * as it is ("present"); what cannot or must not be carried is "left out", with its reason. Tables
  * that were there before the run keep their own indexes, constraints and triggers.
  *
- * THREADS	ddl_post_data() starts its own sessions and threads; the others run in the caller's.
+ * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others run in the caller's.
  */
 #ifndef SCHEMA_DDL_H
 #define SCHEMA_DDL_H

@@ -58,7 +58,7 @@ static const char *const ledger_tables[] = {
 	" seq bigint GENERATED ALWAYS AS IDENTITY,"
 	" at timestamptz NOT NULL DEFAULT clock_timestamp(),"
 	" restored timestamptz,"
-	" CONSTRAINT set_aside_item PRIMARY KEY (run, kind, relation, name))",
+	" CONSTRAINT " LEDGER_ASIDE_KEY " PRIMARY KEY (run, kind, relation, name))",
 
 	"CREATE TABLE IF NOT EXISTS neonferry.relation ("
 	" run text NOT NULL,"

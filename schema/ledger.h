@@ -31,6 +31,7 @@
 /* Names of the keys that claims run into: err.constraint after a 23505. */
 #define LEDGER_CHUNK_KEY  "chunk_claim"
 #define LEDGER_OBJECT_KEY "object_entry"
+#define LEDGER_ASIDE_KEY  "set_aside_item"
 
 /* Makes schema and tables where missing; refuses a ledger of a newer format by name. */
 int ledger_install(struct pg *target, struct err *e) MUST_CHECK;
