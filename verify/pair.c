@@ -280,7 +280,7 @@ static int add_pair(struct pairs *all, const struct table *s, const struct table
 }
 
 static int fill_pairs(struct pairs *all, const struct catalog *const catalogs[2],
-		      const char *collection_column, struct err *e)
+		      const char *collection_column, bool only_source, struct err *e)
 {
 	const struct catalog *s = catalogs[PG_SOURCE], *t = catalogs[PG_TARGET];
 
@@ -291,7 +291,7 @@ static int fill_pairs(struct pairs *all, const struct catalog *const catalogs[2]
 		    add_pair(all, a, catalog_table(t, a->schema, a->name), collection_column, e))
 			return -1;
 	}
-	for (int i = 0; i < t->n_tables; i++) {
+	for (int i = 0; !(s && only_source) && i < t->n_tables; i++) {
 		const struct table *b = &t->tables[i];
 
 		if (counts_as_table(b) && !(s && catalog_table(s, b->schema, b->name)) &&
@@ -307,7 +307,7 @@ static int by_name(const void *a, const void *b)
 }
 
 int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
-	       const char *collection_column, struct err *e)
+	       const char *collection_column, bool only_source, struct err *e)
 {
 	const struct catalog *s = catalogs[PG_SOURCE];
 	struct pairs all = { .n = 0 };
@@ -316,7 +316,7 @@ int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struc
 	all.pair = calloc((size_t)max + 1, sizeof(*all.pair));
 	if (!all.pair)
 		return err_nomem(e);
-	if (fill_pairs(&all, catalogs, collection_column, e)) {
+	if (fill_pairs(&all, catalogs, collection_column, only_source, e)) {
 		pairs_free(&all);
 		return -1;
 	}

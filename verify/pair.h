@@ -43,10 +43,11 @@ struct pairs {
 /*
  * All tables of both ends, by name in byte order: ordinary tables, partitioned roots and
  * materialized views. catalogs[PG_SOURCE] may be NULL. collection_column is used in the tables that
- * have it (NULL: none). sessions (source may be NULL) are asked for the keys.
+ * have it (NULL: none). The sessions pg (source's may be NULL) are asked for the keys. only_source:
+ * tables that only the target has are left out, where the source was read.
  */
 int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
-	       const char *collection_column, struct err *e) MUST_CHECK;
+	       const char *collection_column, bool only_source, struct err *e) MUST_CHECK;
 void pairs_free(struct pairs *p);
 
 /* Both ends there (or the source not asked), and nothing stands against comparing. */

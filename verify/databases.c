@@ -1,0 +1,111 @@
+#include "verify/databases.h"
+
+#include "common/clock.h"
+#include "verify/finding.h"
+#include "verify/session.h"
+
+/* Whether a statement would work: connected, and not in a transaction that has failed. */
+static bool is_usable(struct pg *pg)
+{
+	return pg && pg_is_alive(pg) && PQtransactionStatus(pg_conn(pg)) != PQTRANS_INERROR &&
+	       PQtransactionStatus(pg_conn(pg)) != PQTRANS_UNKNOWN;
+}
+
+static int open_plain(struct databases *ends, enum pg_role role, struct stop *stop, struct err *e)
+{
+	if (!ends->conn[role] || is_usable(ends->plain[role]))
+		return 0;
+	pg_close(ends->plain[role]);
+	ends->plain[role] = NULL;
+	return session_open(&ends->plain[role], ends->conn[role], "verify", stop,
+			    clock_ms() + SESSION_PATIENCE_MS, e);
+}
+
+static int open_snapshot(struct databases *ends, struct stop *stop, struct err *e)
+{
+	if (!ends->conn[PG_SOURCE] || is_usable(ends->snapshot_session))
+		return 0;
+	pg_close(ends->snapshot_session);
+	ends->snapshot_session = NULL;
+	free(ends->snapshot);
+	ends->snapshot = NULL;
+	if (session_open(&ends->snapshot_session, ends->conn[PG_SOURCE], "verify snapshot", stop,
+			 clock_ms() + SESSION_PATIENCE_MS, e) ||
+	    pg_begin(ends->snapshot_session, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
+	    pg_value(ends->snapshot_session, "SELECT pg_export_snapshot()", &ends->snapshot, e))
+		return err_note(e, "taking a snapshot of the source to verify against");
+	return 0;
+}
+
+int databases_mend(struct databases *ends, struct stop *stop, struct err *e)
+{
+	if (open_plain(ends, PG_SOURCE, stop, e) || open_plain(ends, PG_TARGET, stop, e))
+		return -1;
+	return open_snapshot(ends, stop, e);
+}
+
+static int read_catalogs(struct databases *ends, const struct catalog_filter *filter, struct err *e)
+{
+	bool source = ends->conn[PG_SOURCE] != NULL;
+
+	if (source && catalog_read(&ends->catalog[PG_SOURCE], ends->snapshot_session, filter, e))
+		return err_note(e, "reading the source's catalog");
+	if (catalog_read(&ends->catalog[PG_TARGET], ends->plain[PG_TARGET], source ? NULL : filter,
+			 e))
+		return err_note(e, "reading the target's catalog");
+	return 0;
+}
+
+int databases_open(struct databases *ret, const struct conn *source, const struct conn *target,
+		   const struct catalog_filter *filter, struct stop *stop, struct err *e)
+{
+	struct databases ends = { .conn = { source, target } };
+
+	if (databases_mend(&ends, stop, e) || read_catalogs(&ends, filter, e)) {
+		databases_close(&ends);
+		return -1;
+	}
+	*ret = ends;
+	return 0;
+}
+
+void databases_close(struct databases *ends)
+{
+	for (int role = 0; role < 2; role++) {
+		pg_close(ends->plain[role]);
+		if (ends->catalog[role])
+			catalog_free(ends->catalog[role]);
+	}
+	pg_close(ends->snapshot_session);
+	free(ends->snapshot);
+	*ends = (struct databases){ .snapshot = NULL };
+}
+
+static json_t *value(struct pg *pg, const char *sql)
+{
+	AUTO(free) char *text = NULL;
+	struct err ignored = ERR_INIT;
+
+	return pg_value(pg, sql, &text, &ignored) || !text ? json_null() : finding_string(text);
+}
+
+json_t *databases_identity(const struct databases *ends, enum pg_role role)
+{
+	const struct catalog *c = ends->catalog[role];
+	const struct extension *vector = c ? catalog_extension(c, "vector") : NULL;
+	struct pg *pg = ends->plain[role];
+
+	if (!c || !pg)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label",
+			 finding_string(conn_label(ends->conn[role])), "database",
+			 finding_string(c->database), "server_version",
+			 value(pg, "SHOW server_version"), "encoding", finding_string(c->encoding),
+			 "collate", finding_string(c->collate), "system_identifier",
+			 c->system_identifier ? finding_string(c->system_identifier) : json_null(),
+			 "pgvector", vector ? finding_string(vector->version) : json_null(), "lsn",
+			 value(pg,
+			       "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+			       " ELSE pg_current_wal_flush_lsn() END"),
+			 "bytes", value(pg, "SELECT pg_database_size(current_database())"));
+}
