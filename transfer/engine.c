@@ -269,6 +269,16 @@ static void join(struct engine *g, struct thread *t, int n)
 	}
 }
 
+static bool has_failed(struct engine *g)
+{
+	bool failed;
+
+	pthread_mutex_lock(&g->mu);
+	failed = g->failed;
+	pthread_mutex_unlock(&g->mu);
+	return failed;
+}
+
 /* In flow order: a stage's queue is closed when its last producer was joined. */
 static int run_threads(struct engine *g, struct thread *t, int readers, struct err *e)
 {
@@ -288,6 +298,8 @@ static int run_threads(struct engine *g, struct thread *t, int readers, struct e
 	for (int i = 0; i < workers; i++)
 		queue_close(g->to_worker[i]);
 	join(g, w, workers);
+	if (g->captured && !has_failed(g))
+		g->captured(g->captured_ctx);
 	outbox_close(g->outbox);
 	join(g, s, senders);
 	return rc;

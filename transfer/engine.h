@@ -37,6 +37,9 @@ struct engine {
 	struct events *events;
 	struct progress *progress;
 	struct registry *known;
+	/* Called in engine_run()'s thread when readers and workers are done; may be NULL. */
+	void (*captured)(void *ctx);
+	void *captured_ctx;
 	/* the engine's own */
 	struct budget *budget;
 	struct outbox *outbox;

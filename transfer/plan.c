@@ -498,7 +498,7 @@ static int choose_tables(struct plan *p, const struct catalog *source,
 }
 
 int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *source,
-	      const struct catalog *target, const struct run_settings *s, struct err *e)
+	      const struct run_settings *s, struct err *e)
 {
 	AUTO(plan) struct plan *p = calloc(1, sizeof(*p));
 
@@ -506,8 +506,6 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *so
 		return err_nomem(e);
 	p->no = no;
 	if (choose_tables(p, source, s, e) < 0)
-		return -1;
-	if (target && plan_match_target(p, source, target, s, e) < 0)
 		return -1;
 	if (p->n_tables > 1)
 		qsort(p->tables, (size_t)p->n_tables, sizeof(*p->tables), by_cost);

@@ -82,21 +82,21 @@ struct plan {
 };
 
 /*
- * Makes the plan in pg's transaction, which has the run's snapshot. target may be NULL (`plan`
- * alone). Differences that would lose or change data are ERR_REFUSED naming table and column.
+ * Makes the plan in pg's transaction, which has the run's snapshot: tables, columns, counts, routes,
+ * ranges. What cannot be read completely is ERR_REFUSED by name.
  */
 int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *source,
-	      const struct catalog *target, const struct run_settings *s, struct err *e) MUST_CHECK;
+	      const struct run_settings *s, struct err *e) MUST_CHECK;
 void plan_free(struct plan *p);
 
 /*
- * Finds each table's place in the target and compares columns: missing table or column, another type,
- * forced row-level security, missing right: ERR_REFUSED with all that is needed to mend it. A leaf
- * partition goes to the same leaf where bounds are equal, else through its root. Decides text where
- * the two ends do not agree on a binary form. What plan_make() calls; also after a resume.
+ * Finds each table's place in the target and compares the two: differences that would lose or change
+ * data are ERR_REFUSED, all of a table at once. A leaf partition goes to the same leaf where bounds
+ * are equal, else through its root. Decides text where the ends do not agree on a binary form.
+ * may_be_missing: the target's schema is not there yet.
  */
 int plan_match_target(struct plan *p, const struct catalog *source, const struct catalog *target,
-		      const struct run_settings *s, struct err *e) MUST_CHECK;
+		      const struct run_settings *s, bool may_be_missing, struct err *e) MUST_CHECK;
 
 /* The folder's newest plan, or number no (> 0). Damaged: ERR_DISK naming the file. */
 int plan_load(struct plan **ret, const char *dir, int no, struct err *e) MUST_CHECK;

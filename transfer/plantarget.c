@@ -1,91 +1,9 @@
 /* plantarget - where each planned table goes in the target, and whether it may. */
-#include "transfer/plan.h"
+#include "schema/compare.h"
+#include "transfer/planpriv.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int refuse(struct err *e, const char *hint, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static int refuse(struct err *e, const char *hint, const char *fmt, ...)
-{
-	AUTO_TEXT struct text t = TEXT_INIT;
-	va_list ap;
-
-	va_start(ap, fmt);
-	text_addv(&t, fmt, ap);
-	va_end(ap);
-	err_set(e, ERR_REFUSED, "target: %s", text_str(&t));
-	return err_hint(e, "%s", hint);
-}
-
-/* "public.vector(1536)" and "extensions.vector(1536)" are the same type in other schemas. */
-static const char *bare_type(const struct column *c)
-{
-	const char *dot = strrchr(c->type, '.');
-
-	return c->is_vector_like && dot ? dot + 1 : c->type;
-}
-
-static int check_column(const struct table *t, const struct column *from, const struct column *to,
-			struct err *e)
-{
-	if (!to)
-		return refuse(e, "add the column to the target's table, or drop the target's table and "
-				 "let the run create it", "table %s has no column \"%s\"", t->qname,
-			      from->name);
-	if (to->generated)
-		return refuse(e, "make it an ordinary column in the target, or generated in both",
-			      "column \"%s\" of %s is generated, but not in the source", to->name,
-			      t->qname);
-	if (strcmp(bare_type(from), bare_type(to)) == 0)
-		return 0;
-	if (from->is_vector_like && to->is_vector_like)
-		return refuse(e, "the target's column must have the source's type and number of dimensions",
-			      "vector dimension mismatch: column \"%s\" of %s is %s in the source and %s "
-			      "in the target", from->name, t->qname, from->type, to->type);
-	return refuse(e, "give the target's column the source's type",
-		      "column \"%s\" of %s is %s in the source and %s in the target", from->name,
-		      t->qname, from->type, to->type);
-}
-
-static int check_columns(const struct table *from, const struct table *to, struct err *e)
-{
-	for (int i = 0; i < from->n_columns; i++) {
-		const struct column *c = &from->columns[i];
-
-		if (c->generated)
-			continue;
-		if (check_column(from, c, table_column(to, c->name), e) < 0)
-			return -1;
-	}
-	for (int i = 0; i < to->n_columns; i++) {
-		const struct column *c = &to->columns[i];
-
-		if (c->not_null && !c->default_expr && !c->identity && !c->generated &&
-		    !table_column(from, c->name))
-			return refuse(e, "give it a default, or make it nullable for the load",
-				      "column \"%s\" of %s must not be NULL, has no default, and the "
-				      "source has no such column", c->name, to->qname);
-	}
-	return 0;
-}
-
-static int check_rights(const struct table *to, const struct run_settings *s, struct err *e)
-{
-	if (!to->can_insert)
-		return refuse(e, "GRANT INSERT, SELECT on it to the role, or connect as its owner",
-			      "table %s may not be written by this role", to->qname);
-	if (!to->can_select)
-		return refuse(e, "GRANT SELECT on it to the role: the proof must read what arrived",
-			      "table %s may not be read by this role", to->qname);
-	if (to->rls_blocks_us)
-		return refuse(e, "connect as a role with BYPASSRLS, or turn it off for the load: ALTER "
-				 "TABLE ... NO FORCE ROW LEVEL SECURITY",
-			      "table %s has row-level security that applies to this role", to->qname);
-	if (to->persistence == 'u' && !s->allow_unlogged)
-		return refuse(e, "ALTER TABLE ... SET LOGGED first, or pass --allow-unlogged",
-			      "table %s is unlogged: a restart of the target empties it", to->qname);
-	return 0;
-}
 
 static bool same_bound(const struct table *a, const struct table *b)
 {
@@ -98,53 +16,67 @@ static const struct table *find_target(const struct table *from, const struct ca
 {
 	const struct table *same = catalog_table(target, from->schema, from->name);
 
-	if (!from->root_name)
-		return same;
-	if (same && same_bound(from, same))
+	if (!from->root_name || (same && same_bound(from, same)))
 		return same;
 	return catalog_table(target, from->root_schema, from->root_name);
 }
 
-/* Why column c cannot go in binary between these two ends, or NULL. */
-static const char *no_binary(const struct column *from, const struct column *to)
+/* All that is wrong with one table, as one error: the first is the text, the others follow. */
+static int refuse_differences(const struct comparison *c, struct err *e)
 {
-	if (!from->binary)
-		return from->not_binary_why;
-	return to->binary ? NULL : to->not_binary_why;
-}
+	AUTO_TEXT struct text t = TEXT_INIT;
+	const char *hint = NULL;
 
-static int agree_on_format(struct plan_table *p, const struct table *from, const struct table *to,
-			   struct err *e)
-{
-	for (int i = 0; i < p->n_columns && p->binary; i++) {
-		const struct column *a = table_column(from, p->columns[i].name);
-		const struct column *b = table_column(to, p->columns[i].name);
-		const char *why = a && b ? no_binary(a, b) : NULL;
+	for (int i = 0; i < c->n; i++) {
+		const struct difference *d = &c->list[i];
 
-		if (!why)
+		if (d->severity != DIFFERENCE_ERROR)
 			continue;
-		p->binary = false;
-		p->not_binary_why = strdup(why);
-		if (!p->not_binary_why)
-			return err_nomem(e);
+		text_addf(&t, "%s%s: %s", t.len ? "; " : "", d->object, d->text);
+		if (!hint)
+			hint = d->hint;
 	}
-	return 0;
+	err_set(e, ERR_REFUSED, "target: %s", text_str(&t));
+	return hint ? err_hint(e, "%s", hint) : -1;
 }
 
-static int match_table(struct plan_table *p, const struct table *from, const struct catalog *target,
+static int check_differences(const struct catalog *source, const struct table *from,
+			     const struct catalog *target, const struct table *to,
+			     const struct run_settings *s, struct err *e)
+{
+	struct compare_options options = { .data_only = true, .allow_unlogged = s->allow_unlogged };
+	struct comparison c = COMPARISON_INIT;
+	int rc = compare_tables(&c, source, from, target, to, &options, e);
+
+	if (rc == 0 && c.n_errors > 0)
+		rc = refuse_differences(&c, e);
+	comparison_done(&c);
+	return rc;
+}
+
+static int agree_on_format(struct plan_table *p, const struct catalog *source,
+			   const struct table *from, const struct catalog *target,
+			   const struct table *to, struct err *e)
+{
+	AUTO_TEXT struct text why = TEXT_INIT;
+
+	if (!p->binary)
+		return 0;
+	p->binary = compare_is_binary(source, from, target, to, &why);
+	if (p->binary)
+		return 0;
+	p->not_binary_why = text_take(&why, e);
+	return p->not_binary_why ? 0 : -1;
+}
+
+static int match_table(struct plan_table *p, const struct catalog *source, const struct table *from,
+		       const struct catalog *target, const struct table *to,
 		       const struct run_settings *s, struct err *e)
 {
-	const struct table *to = find_target(from, target);
 	char *qname;
 
-	if (!to)
-		return refuse(e, "create it first (neonferry run without --data-only does), or leave it out "
-				 "with --exclude-table", "there is no table %s", from->qname);
-	if (to->kind != 'r' && to->kind != 'p')
-		return refuse(e, "rename or drop it, or leave the table out with --exclude-table",
-			      "%s is not a table there", to->qname);
-	if (check_rights(to, s, e) < 0 || check_columns(from, to, e) < 0 ||
-	    agree_on_format(p, from, to, e) < 0)
+	if (check_differences(source, from, target, to, s, e) < 0 ||
+	    agree_on_format(p, source, from, target, to, e) < 0)
 		return -1;
 	qname = strdup(to->qname);
 	if (!qname)
@@ -154,17 +86,29 @@ static int match_table(struct plan_table *p, const struct table *from, const str
 	return 0;
 }
 
+static int missing(const struct table *from, struct err *e)
+{
+	err_set(e, ERR_REFUSED, "target: there is no table %s", from->qname);
+	return err_hint(e, "create it first (neonferry run without --data-only does), or leave it out with "
+			   "--exclude-table");
+}
+
 int plan_match_target(struct plan *p, const struct catalog *source, const struct catalog *target,
-		      const struct run_settings *s, struct err *e)
+		      const struct run_settings *s, bool may_be_missing, struct err *e)
 {
 	for (int i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];
 		const struct table *from = catalog_table(source, t->schema, t->name);
+		const struct table *to = from ? find_target(from, target) : NULL;
 
 		if (!from)
 			return err_set(e, ERR_INTERNAL, "table %s is planned but not in the catalog",
 				       t->qname);
-		if (match_table(t, from, target, s, e) < 0)
+		if (!to && may_be_missing)
+			continue;
+		if (!to)
+			return missing(from, e);
+		if (match_table(t, source, from, target, to, s, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -56,6 +56,7 @@ struct run_collection_result {
 struct run_table_result {
 	char *schema, *name, *collection_column;
 	bool already_there; /* digest was equal before the run: skipped */
+	bool only_collections; /* --collection: only the listed ones were moved and are proven */
 	bool binary;
 	char *not_binary_why;
 	struct tally stream, before;
@@ -93,6 +94,8 @@ const char *run_dir(const struct run *r);
 struct progress *run_progress(struct run *r);
 
 int run_transfer(struct run *r, struct err *e) MUST_CHECK;
+/* True once the run changed anything in the target: an error before is "refused", after "stopped". */
+bool run_has_written(const struct run *r);
 int run_results(struct run *r, struct run_results **ret, struct err *e) MUST_CHECK;
 void run_results_free(struct run_results *res);
 /* proven: the verdict of verify/, kept in ledger and folder. */

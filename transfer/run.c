@@ -1,0 +1,487 @@
+/* run - making, finding and ending a run; the order of its phases. */
+#include "transfer/runpriv.h"
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "transfer/existing.h"
+#include "transfer/spill.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- settings --- */
+
+static void fill_defaults(struct run_settings *s)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int n = cpus > 0 && cpus < 64 ? (int)cpus : 2;
+
+	if (s->jobs <= 0)
+		s->jobs = n <= 2 ? 1 : (n < 8 ? n / 2 : 4);
+	if (s->workers <= 0)
+		s->workers = n <= 2 ? 2 : (n < 8 ? n : 8);
+	if (s->senders <= 0)
+		s->senders = n <= 2 ? 2 : (n < 8 ? n : 8);
+	if (s->chunk_size == 0)
+		s->chunk_size = (uint64_t)16 << 20;
+	if (s->memory == 0)
+		s->memory = (uint64_t)256 << 20;
+	if (s->snapshot_ttl_ms == 0)
+		s->snapshot_ttl_ms = (uint64_t)24 * 3600 * 1000;
+}
+
+static const char *const spill_names[] = { "always", "overflow", "none" };
+static const char *const existing_names[] = { "refuse", "truncate", "append" };
+
+static json_t *list_json(const char *const *list, int n)
+{
+	json_t *a = json_array();
+
+	for (int i = 0; i < n; i++)
+		json_array_append_new(a, json_string(list[i]));
+	return a;
+}
+
+/* Who the run is: what must not change between its processes. No password in it. */
+static json_t *identity_json(const struct conn *source, const struct conn *target,
+			     const struct run_settings *s)
+{
+	AUTO(free) char *from = conn_public_string(source), *to = conn_public_string(target);
+	char now[CLOCK_ISO_LEN];
+	json_t *j;
+
+	clock_iso(now);
+	if (!from || !to)
+		return NULL;
+	j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "format", 1, "started", now, "source", from,
+		      "target", to, "spill", spill_names[s->spill], "existing",
+		      existing_names[s->existing]);
+	json_object_set_new(j, "schema", json_boolean(s->schema));
+	json_object_set_new(j, "data", json_boolean(s->data));
+	json_object_set_new(j, "post", json_boolean(s->post));
+	json_object_set_new(j, "tables", list_json(s->tables, s->n_tables));
+	json_object_set_new(j, "excluded", list_json(s->excluded, s->n_excluded));
+	json_object_set_new(j, "collections", list_json(s->collections, s->n_collections));
+	json_object_set_new(j, "collection_columns",
+			    list_json(s->collection_columns, s->n_collection_columns));
+	return j;
+}
+
+/* Borrowed from the identity, so that a resume works on what the run was begun with. */
+static int take_list(const json_t *j, const char *key, const char *const **ret, int *ret_n,
+		     struct err *e)
+{
+	const json_t *list = json_object_get(j, key), *item;
+	const char **names = calloc(json_array_size(list) + 1, sizeof(*names));
+	size_t i;
+
+	if (!names)
+		return err_nomem(e);
+	json_array_foreach(list, i, item)
+		names[i] = json_string_value(item) ? json_string_value(item) : "";
+	*ret = names;
+	*ret_n = (int)json_array_size(list);
+	return 0;
+}
+
+static int index_of(const char *name, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (name && strcmp(name, names[i]) == 0)
+			return i;
+	return 0;
+}
+
+static int take_identity(struct run *r, struct err *e)
+{
+	const json_t *j = r->dir.identity;
+	struct run_settings *s = &r->settings;
+
+	s->schema = json_is_true(json_object_get(j, "schema"));
+	s->data = json_is_true(json_object_get(j, "data"));
+	s->post = json_is_true(json_object_get(j, "post"));
+	s->spill = (enum run_spill)index_of(json_string_value(json_object_get(j, "spill")), spill_names, 3);
+	s->existing = (enum run_existing)index_of(json_string_value(json_object_get(j, "existing")),
+						  existing_names, 3);
+	if (take_list(j, "tables", &s->tables, &s->n_tables, e) < 0 ||
+	    take_list(j, "excluded", &s->excluded, &s->n_excluded, e) < 0 ||
+	    take_list(j, "collections", &s->collections, &s->n_collections, e) < 0 ||
+	    take_list(j, "collection_columns", &s->collection_columns, &s->n_collection_columns, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* --- making and finding --- */
+
+static int new_run(struct run **ret, const struct conn *source, const struct conn *target,
+		   const struct run_settings *s, struct events *events, struct err *e)
+{
+	struct run *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_nomem(e);
+	r->dir.lock_fd = -1;
+	r->source = source;
+	r->target = target;
+	r->settings = *s;
+	r->events = events;
+	fill_defaults(&r->settings);
+	r->facts = json_object();
+	r->progress.started_ms = clock_ms();
+	if (!r->facts || stop_init(&r->stop, e) < 0) {
+		json_decref(r->facts);
+		free(r);
+		return e->kind == ERR_NONE ? err_nomem(e) : -1;
+	}
+	*ret = r;
+	return 0;
+}
+
+int run_new_for_plan(struct run **ret, const struct conn *source, const struct conn *target,
+		     const struct run_settings *s, struct err *e)
+{
+	return new_run(ret, source, target, s, NULL, e);
+}
+
+void run_free(struct run *r)
+{
+	if (!r)
+		return;
+	pg_close(r->target_pg);
+	pg_close(r->source_pg);
+	catalog_free(r->source_catalog);
+	catalog_free(r->target_catalog);
+	archive_free(r->archive);
+	plan_free(r->plan);
+	registry_free(r->known);
+	free(r->progress.lines);
+	json_decref(r->facts);
+	for (int i = 0; i < r->rounds; i++)
+		stop_done(&r->engine_stops[i]);
+	stop_done(&r->stop);
+	if (r->dir.identity) {
+		free((void *)(uintptr_t)r->settings.tables);
+		free((void *)(uintptr_t)r->settings.excluded);
+		free((void *)(uintptr_t)r->settings.collections);
+		free((void *)(uintptr_t)r->settings.collection_columns);
+	}
+	rundir_done(&r->dir);
+	free(r);
+}
+
+static int log_to_folder(struct run *r, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, "events.jsonl");
+
+	if (!path)
+		return err_nomem(e);
+	return r->events ? events_log_to(r->events, path, e) : 0;
+}
+
+static bool same_text(const json_t *j, const char *key, const char *value)
+{
+	const char *there = json_string_value(json_object_get(j, key));
+
+	return there && value && strcmp(there, value) == 0;
+}
+
+/* The folder's run must be between these two databases. */
+static int check_ends(const struct run *r, struct err *e)
+{
+	AUTO(free) char *from = r->source ? conn_public_string(r->source) : NULL;
+	AUTO(free) char *to = r->target ? conn_public_string(r->target) : NULL;
+
+	if ((from && !same_text(r->dir.identity, "source", from)) ||
+	    (to && !same_text(r->dir.identity, "target", to))) {
+		err_set(e, ERR_USAGE, "the run folder %s holds a run between other databases: %s to %s",
+			r->dir.path, json_string_value(json_object_get(r->dir.identity, "source")),
+			json_string_value(json_object_get(r->dir.identity, "target")));
+		return err_hint(e, "name a new folder with --run-dir, or the databases of that run");
+	}
+	return 0;
+}
+
+int run_load(struct run **ret, const char *dir, const struct conn *source, const struct conn *target,
+	     const struct run_settings *s, struct events *events, struct err *e)
+{
+	struct run *r = NULL;
+
+	if (new_run(&r, source, target, s, events, e) < 0)
+		return -1;
+	if (rundir_open(&r->dir, dir, e) < 0 || take_identity(r, e) < 0 || check_ends(r, e) < 0 ||
+	    rundir_lock(&r->dir, e) < 0 || log_to_folder(r, e) < 0) {
+		run_free(r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}
+
+int run_create(struct run **ret, const char *dir, const struct conn *source,
+	       const struct conn *target, const struct run_settings *s, struct events *events,
+	       struct err *e)
+{
+	struct run *r = NULL;
+	json_t *identity;
+	int rc;
+
+	if (dir && rundir_is_run(dir))
+		return run_load(ret, dir, source, target, s, events, e);
+	if (new_run(&r, source, target, s, events, e) < 0)
+		return -1;
+	identity = identity_json(source, target, &r->settings);
+	rc = identity ? rundir_create(&r->dir, dir, identity, e) : err_nomem(e);
+	json_decref(identity);
+	if (rc < 0 || take_identity(r, e) < 0 || log_to_folder(r, e) < 0) {
+		run_free(r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}
+
+const char *run_name(const struct run *r)
+{
+	return r->dir.name;
+}
+
+const char *run_dir(const struct run *r)
+{
+	return r->dir.path;
+}
+
+struct progress *run_progress(struct run *r)
+{
+	return &r->progress;
+}
+
+bool run_has_written(const struct run *r)
+{
+	return r->written;
+}
+
+/* From a signal handler too: the stops of all rounds stay valid until run_free(). */
+void run_stop(struct run *r, enum stop_level level)
+{
+	int n = atomic_load(&r->rounds);
+
+	stop_ask(&r->stop, level);
+	for (int i = 0; i < n; i++)
+		stop_ask(&r->engine_stops[i], level);
+}
+
+/* --- the phases --- */
+
+/* The source is released as soon as everything is on disk (or in the target): not after the load. */
+static void release_source(void *ctx)
+{
+	struct run *r = ctx;
+	struct err e = ERR_INIT;
+	bool complete = false;
+
+	if (registry_is_complete(r->known, r->plan, &complete, &e) < 0 || !complete)
+		return;
+	if (run_mark_complete(r, &e) == 0)
+		holder_release(r->dir.path);
+	else
+		event_emit(r->events, EVENT_WARNING, "capture.unmarked", NULL, "%s", e.text);
+}
+
+static int copy_round(struct run *r, bool *ret_lost, struct err *e)
+{
+	int n = atomic_load(&r->rounds);
+	struct engine g = {
+		.settings = &r->settings, .plan = r->plan, .run = r->dir.name, .spill_dir = r->dir.spill,
+		.generation = r->generation, .source = r->source, .target = r->target,
+		.stop = &r->engine_stops[n], .events = r->events, .progress = &r->progress,
+		.known = r->known, .captured = release_source, .captured_ctx = r,
+	};
+	int rc;
+
+	if (n + 1 >= RUN_MAX_ROUNDS)
+		return err_set(e, ERR_SOURCE, "the copy was interrupted %d times; giving up", n);
+	if (stop_init(&r->engine_stops[n], e) < 0)
+		return -1;
+	atomic_store(&r->rounds, n + 1);
+	if (stop_level(&r->stop) != STOP_NO)
+		return stop_err(e);
+	rc = engine_run(&g, e);
+	*ret_lost = rc < 0 && atomic_load(&g.snapshot_lost) && stop_level(&r->stop) == STOP_NO;
+	return rc;
+}
+
+/* Until nothing is left to read or to send; a lost snapshot or a damaged file costs another round. */
+static int copy_all(struct run *r, struct err *e)
+{
+	bool complete = false;
+
+	for (;;) {
+		bool lost = false;
+
+		if (copy_round(r, &lost, e) == 0) {
+			if (registry_is_complete(r->known, r->plan, &complete, e) < 0)
+				return -1;
+			if (complete)
+				return 0;
+			event_emit(r->events, EVENT_NOTICE, "copy.again", NULL,
+				   "some rows must be read again");
+		} else if (!lost) {
+			return -1;
+		} else {
+			event_emit(r->events, EVENT_WARNING, "snapshot.lost", NULL,
+				   "the snapshot was lost: %s", e->text);
+			*e = ERR_INIT;
+		}
+		if (run_find_snapshot(r, e) < 0)
+			return -1;
+	}
+}
+
+static int each_table(struct run *r, const char ***ret, int *ret_n, struct err *e)
+{
+	const char **names = calloc(r->plan ? (size_t)r->plan->n_tables + 1 : 1, sizeof(*names));
+	int n = 0;
+
+	if (!names)
+		return err_nomem(e);
+	for (int i = 0; r->plan && i < r->plan->n_tables; i++)
+		if (!r->plan->tables[i].already_there)
+			names[n++] = r->plan->tables[i].target_qname;
+	*ret = names;
+	*ret_n = n;
+	return 0;
+}
+
+static int set_sequences(struct run *r, const struct ddl *d, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, "sequences.json");
+	json_t *values = NULL;
+	int rc;
+
+	if (!path)
+		return err_nomem(e);
+	if (file_read_json(path, &values, e) < 0)
+		return err_note(e, "reading the sequence values");
+	rc = ddl_set_sequences(d, values, e);
+	json_decref(values);
+	return rc;
+}
+
+static int post_phases(struct run *r, struct err *e)
+{
+	struct ddl d = run_ddl(r);
+	AUTO(free) const char **names = NULL;
+	int n = 0;
+
+	run_phase(r, PHASE_INDEX);
+	if (r->archive && ddl_post_data(&d, r->archive, e) < 0)
+		return -1;
+	if (ddl_restore_aside(&d, e) < 0)
+		return -1;
+	run_phase(r, PHASE_FINISH);
+	if (!r->settings.data)
+		return 0;
+	if (set_sequences(r, &d, e) < 0 || each_table(r, &names, &n, e) < 0)
+		return -1;
+	if (r->archive && ddl_refresh_views(&d, r->archive, e) < 0)
+		return -1;
+	return ddl_vacuum(&d, names, n, e);
+}
+
+static int set_aside(struct run *r, struct err *e)
+{
+	struct ddl d = run_ddl(r);
+	AUTO(free) const char **names = NULL;
+	int n = 0;
+
+	if (r->settings.keep_indexes || !r->settings.post)
+		return 0;
+	if (each_table(r, &names, &n, e) < 0)
+		return -1;
+	return ddl_set_aside(&d, names, n, e);
+}
+
+static int prepare_existing(struct run *r, struct err *e)
+{
+	struct existing x = { .target = r->target_pg, .source = r->source_pg,
+			      .catalog = r->target_catalog, .run = r->dir.name,
+			      .generation = r->generation, .settings = &r->settings,
+			      .events = r->events };
+	json_t *relations = NULL;
+	int rc;
+
+	if (ledger_rows(r->target_pg, r->dir.name, "relation", &relations, e) < 0)
+		return -1;
+	rc = existing_prepare(&x, r->plan, relations, e);
+	json_decref(relations);
+	return rc;
+}
+
+static int copy_phase(struct run *r, struct err *e)
+{
+	if (set_aside(r, e) < 0 || prepare_existing(r, e) < 0 || run_read_known(r, e) < 0)
+		return -1;
+	/* Reading sessions have the snapshot on their own; this one must not outlive its use. */
+	pg_close(r->source_pg);
+	r->source_pg = NULL;
+	run_phase(r, PHASE_COPY);
+	if (copy_all(r, e) < 0 || run_mark_complete(r, e) < 0)
+		return -1;
+	holder_release(r->dir.path);
+	return ledger_set_state(r->target_pg, r->dir.name, r->generation, "loaded", e);
+}
+
+/* The control session may have been lost while the copy went on for hours. */
+static int renew_target(struct run *r, struct err *e)
+{
+	if (r->target_pg && pg_is_alive(r->target_pg)) {
+		struct err tried = ERR_INIT;
+
+		if (pg_exec(r->target_pg, "SELECT 1", &tried) == 0)
+			return 0;
+	}
+	pg_close(r->target_pg);
+	r->target_pg = NULL;
+	return run_open_target(r, e);
+}
+
+int run_transfer(struct run *r, struct err *e)
+{
+	run_phase(r, PHASE_CONNECT);
+	if (run_open_target(r, e) < 0 || run_begin_capture(r, e) < 0)
+		return -1;
+	if (r->settings.data && copy_phase(r, e) < 0)
+		return -1;
+	if (!r->settings.data)
+		holder_release(r->dir.path);
+	if (renew_target(r, e) < 0)
+		return -1;
+	if (r->settings.post && post_phases(r, e) < 0)
+		return -1;
+	run_phase(r, PHASE_PROOF);
+	return 0;
+}
+
+static int remove_spill(struct run *r, struct err *e)
+{
+	return file_remove_tree(r->dir.spill, e);
+}
+
+int run_finish(struct run *r, bool proven, const json_t *summary, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, "summary.json");
+
+	if (!path)
+		return err_nomem(e);
+	if (summary && file_write_json(path, summary, e) < 0)
+		return -1;
+	if (!proven)
+		return 0;
+	if (renew_target(r, e) < 0 ||
+	    ledger_set_state(r->target_pg, r->dir.name, r->generation, "done", e) < 0)
+		return -1;
+	run_phase(r, PHASE_DONE);
+	return remove_spill(r, e);
+}

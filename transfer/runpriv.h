@@ -1,0 +1,60 @@
+/*
+ * runpriv - what the files of a run share; nobody else includes it.
+ */
+#ifndef TRANSFER_RUNPRIV_H
+#define TRANSFER_RUNPRIV_H
+
+#include "schema/ddl.h"
+#include "transfer/engine.h"
+#include "transfer/holder.h"
+#include "transfer/rundir.h"
+
+#define RUN_MAX_ROUNDS 20
+
+struct run {
+	struct rundir dir;
+	const struct conn *source, *target; /* borrowed */
+	struct run_settings settings;
+	struct events *events;
+	struct progress progress;
+	struct stop stop;
+	struct stop engine_stops[RUN_MAX_ROUNDS]; /* one a round; kept until the end, see run_stop() */
+	_Atomic int rounds;
+	/* while it works */
+	struct pg *target_pg, *source_pg;
+	struct catalog *source_catalog, *target_catalog;
+	struct archive *archive;
+	struct plan *plan;
+	struct registry *known;
+	struct holder_info holder;
+	int64_t generation;
+	bool is_new, written;
+	json_t *facts;
+};
+
+/* A run without folder or lock, for looking only. */
+int run_new_for_plan(struct run **ret, const struct conn *source, const struct conn *target,
+		     const struct run_settings *s, struct err *e) MUST_CHECK;
+
+/* --- runsteps.c: connecting, the ledger, the schema --- */
+int run_open_target(struct run *r, struct err *e) MUST_CHECK;
+int run_open_source(struct run *r, struct err *e) MUST_CHECK;
+int run_refuse_same_database(struct run *r, struct err *e) MUST_CHECK;
+int run_enter_ledger(struct run *r, struct err *e) MUST_CHECK;
+struct ddl run_ddl(struct run *r);
+void run_fact(struct run *r, const char *key, json_t *value);
+void run_phase(struct run *r, enum phase phase);
+
+/* --- runcapture.c: snapshot, plan, registry, re-proof --- */
+/* The source's transaction with the run's snapshot; plan, archive and sequences on disk. */
+int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
+/* Known chunks from the spill folder and the ledger. */
+int run_read_known(struct run *r, struct err *e) MUST_CHECK;
+/* The snapshot again: the living holder's, or a new one with every chunk proven. */
+int run_find_snapshot(struct run *r, struct err *e) MUST_CHECK;
+bool run_capture_is_complete(struct run *r);
+int run_mark_complete(struct run *r, struct err *e) MUST_CHECK;
+int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog **ret,
+		     struct err *e) MUST_CHECK;
+
+#endif
