@@ -1,0 +1,127 @@
+#include "cli/command.h"
+
+#include <string.h>
+
+const struct command command_table[COMMAND_N] = {
+	[COMMAND_RUN] = {
+		.name = "run", .args = "", .call = cmd_run,
+		.summary = "move a database: schema, rows, indexes, proof",
+		.about =
+			"Copies a PostgreSQL database into another one, such as Neon: definitions, rows of "
+			"one single snapshot, indexes and constraints, sequence values; then proves, table "
+			"by table, that the target holds exactly the rows that were read.\n\n"
+			"Everything needed to go on after an interruption is kept in the run folder and in "
+			"the schema \"neonferry\" of the target. The same command with the same --run-dir, "
+			"or `neonferry resume`, goes on where it stopped.\n\n"
+			"Ctrl-C stops in order (15 seconds at most), twice stops at once. Nothing is lost.",
+		.examples =
+			"neonferry run --source postgresql:///chat_pgvector --target \"$NEON_DATABASE_URL\"\n"
+			"neonferry run --table vector_documents --collection guides\n"
+			"neonferry run --run-dir /data/move-1 --spill-limit 200G",
+	},
+	[COMMAND_CHECK] = {
+		.name = "check", .args = "", .call = cmd_check,
+		.summary = "connect both ends and look for what would stop a run",
+		.about =
+			"Connects to both ends and looks at what a run needs: versions, TLS, a pooler in "
+			"between, extensions, rights, programs, and whether both ends are the same database. "
+			"Writes nothing. Exit status 3 if something would stop a run.",
+		.examples = "neonferry check --source postgresql:///chat_pgvector",
+	},
+	[COMMAND_PLAN] = {
+		.name = "plan", .args = "[RUN]", .max_args = 1, .call = cmd_plan,
+		.summary = "show what a run would do",
+		.about =
+			"Lists the tables and collections that a run would move, their sizes and formats, "
+			"why a table cannot travel in binary, and what would be refused. Writes nothing.\n\n"
+			"With RUN, shows the plan that this run follows; no server is asked.",
+		.examples = "neonferry plan --source postgresql:///chat_pgvector",
+	},
+	[COMMAND_COPY] = {
+		.name = "copy", .args = "", .call = cmd_copy,
+		.summary = "copy rows only, into tables that exist",
+		.about =
+			"Copies rows into tables that the target already has. No definitions, no sequences, "
+			"no index phase, no proof: a part of `neonferry run` for those who do the rest "
+			"themselves. `neonferry verify` compares afterwards.",
+		.examples = "neonferry copy --table vector_documents --spill none",
+	},
+	[COMMAND_RESUME] = {
+		.name = "resume", .args = "[RUN]", .max_args = 1, .call = cmd_resume,
+		.summary = "go on with a run that stopped",
+		.about =
+			"RUN is a run folder, or the name of one in ./neonferry-runs; without it, the one "
+			"run there that has not finished. Both ends are named as for `neonferry run`, since "
+			"passwords are not kept. The source is not needed once it was read completely.",
+		.examples = "neonferry resume\n"
+			    "neonferry resume chat-pgvector-20261121-101500",
+	},
+	[COMMAND_STATUS] = {
+		.name = "status", .args = "[RUN]", .max_args = 1, .call = cmd_status,
+		.summary = "show how far a run is",
+		.about =
+			"Reads the run folder; no server is asked. RUN is a run folder, or the name of one "
+			"in ./neonferry-runs; without it, the newest.",
+		.examples = "neonferry status --json",
+	},
+	[COMMAND_ABORT] = {
+		.name = "abort", .args = "[RUN]", .max_args = 1, .call = cmd_abort,
+		.summary = "give a run up and remove what it wrote",
+		.about =
+			"Lists what the run put into the target, asks, and removes it: the run's own rows, "
+			"by chunk, the objects it created, its records. Rows that were there before stay. "
+			"The snapshot of the source is released.",
+		.examples = "neonferry abort --keep-data",
+	},
+	[COMMAND_FORGET] = {
+		.name = "forget", .args = "[RUN]", .max_args = 1, .call = cmd_forget,
+		.summary = "remove the records of a finished run",
+		.about =
+			"Removes what neonferry recorded about a finished run: its rows in the schema "
+			"\"neonferry\" of the target (the schema itself with the last run) and the run "
+			"folder. The moved data stays.",
+		.examples = "neonferry forget chat-pgvector-20261121-101500",
+	},
+	[COMMAND_VERIFY] = {
+		.name = "verify", .args = "", .call = cmd_verify,
+		.summary = "compare two databases, whatever moved the data",
+		.about =
+			"Counts the rows of every table and collection on both ends and computes a digest "
+			"of every row's content in each server; only sums cross the network. Needs no run. "
+			"Both ends should be quiet meanwhile.",
+		.examples = "neonferry verify --table vector_documents",
+	},
+	[COMMAND_HELP] = {
+		.name = "help", .args = "[COMMAND]", .max_args = 1, .call = cmd_help,
+		.summary = "show help",
+		.about = "Shows the commands, or everything about one command.",
+		.examples = "neonferry help run\n"
+			    "neonferry help --man | man -l -",
+	},
+	[COMMAND_VERSION] = {
+		.name = "version", .args = "", .call = cmd_version,
+		.summary = "show the version",
+		.about = "Shows the version of the program and of the libraries it runs with.",
+		.examples = NULL,
+	},
+};
+
+const struct command *command_find(const char *name)
+{
+	for (int i = 0; i < COMMAND_N; i++)
+		if (strcmp(command_table[i].name, name) == 0)
+			return &command_table[i];
+	return NULL;
+}
+
+static const char *name_at(UNUSED const void *ctx, int i)
+{
+	return i < COMMAND_N ? command_table[i].name : NULL;
+}
+
+const struct command *command_nearest(const char *name)
+{
+	const char *found = opt_nearest(name, name_at, NULL);
+
+	return found ? command_find(found) : NULL;
+}

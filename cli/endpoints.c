@@ -1,0 +1,183 @@
+#include "cli/endpoints.h"
+
+#include "cli/say.h"
+#include "common/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Says who it is; a pooler's address becomes the direct one. Takes c over in any case. */
+static int take_end(struct conn **ret, struct conn *given, const char *origin, struct err *e)
+{
+	AUTO(conn) struct conn *c = given;
+	const char *role = pg_role_name(conn_role(c));
+
+	if (conn_is_pooled(c)) {
+		say_note("%s: %s is a pooler; the direct endpoint is used instead", role, conn_host(c));
+		if (conn_unpool(&c, e))
+			return -1;
+	}
+	say_note("%s: %s (from %s)", role, conn_label(c), origin);
+	*ret = GIVE(&c);
+	return 0;
+}
+
+static int find_end(struct conn **ret, const struct opts *o, enum pg_role role, enum endpoint_need need,
+		    bool *ret_ask, struct err *e)
+{
+	enum opt_id id = role == PG_SOURCE ? OPT_ID_SOURCE : OPT_ID_TARGET;
+	struct conn *c = NULL;
+	struct err why = ERR_INIT;
+
+	if (need == ENDPOINT_NONE)
+		return 0;
+	if (conn_resolve(&c, role, opt_text(o, id), ret_ask, &why)) {
+		/* Only "none is given" is fine where it is optional; a malformed one never is. */
+		if (need == ENDPOINT_OPTIONAL && !opt_given(o, id) && strstr(why.text, "is given"))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	return take_end(ret, c, conn_origin(c), e);
+}
+
+int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source, enum endpoint_need target,
+	      struct err *e)
+{
+	bool ask = false;
+
+	*ends = (struct endpoints){ 0 };
+	if (find_end(&ends->source, o, PG_SOURCE, source, NULL, e) ||
+	    find_end(&ends->target, o, PG_TARGET, target, &ask, e))
+		return -1;
+	if (!ask)
+		return 0;
+	if (say_ask(o, e, "The target is %s, from DATABASE_URL, which usually names the old database. "
+			  "Is it the new one?", conn_label(ends->target)))
+		return 0;
+	err_hint(e, "Name the target with --target or NEON_DATABASE_URL.");
+	return -1;
+}
+
+/* True where c is the end that the run folder remembers. */
+static bool is_remembered(struct conn *c, const char *remembered)
+{
+	struct err ignored = ERR_INIT;
+	AUTO(conn) struct conn *direct = c;
+
+	if (conn_unpool(&direct, &ignored))
+		return false;
+	AUTO(free) char *public = conn_public_string(direct);
+	return public && strcmp(public, remembered) == 0;
+}
+
+/* The environment may name another database by now, for example after the change-over. */
+static int find_again(struct conn **ret, const struct opts *o, enum pg_role role,
+		      const char *remembered, struct err *e)
+{
+	enum opt_id id = role == PG_SOURCE ? OPT_ID_SOURCE : OPT_ID_TARGET;
+	struct err ignored = ERR_INIT;
+	struct conn *c = NULL;
+
+	if (opt_given(o, id) || !remembered)
+		return find_end(ret, o, role, ENDPOINT_NEEDED, NULL, e);
+	if (conn_resolve(&c, role, NULL, NULL, &ignored) == 0 && is_remembered(c, remembered))
+		return find_end(ret, o, role, ENDPOINT_NEEDED, NULL, e);
+	if (conn_parse(&c, role, remembered, e))
+		return -1;
+	return take_end(ret, c, "the run folder", e);
+}
+
+int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir, bool with_source,
+		     struct err *e)
+{
+	AUTO(free) char *path = file_path(dir, "run.json");
+	json_t *run = NULL;
+
+	*ends = (struct endpoints){ 0 };
+	if (!path)
+		return err_nomem(e);
+	if (file_read_json(path, &run, e))
+		return -1;
+	const char *source = json_string_value(json_object_get(run, "source"));
+	const char *target = json_string_value(json_object_get(run, "target"));
+	int failed = (with_source && find_again(&ends->source, o, PG_SOURCE, source, e)) ||
+		     find_again(&ends->target, o, PG_TARGET, target, e);
+	json_decref(run);
+	return failed ? -1 : 0;
+}
+
+void endpoints_done(struct endpoints *ends)
+{
+	conn_free(ends->source);
+	conn_free(ends->target);
+	*ends = (struct endpoints){ 0 };
+}
+
+static int check_collection_columns(const struct opt_value *v, struct err *e)
+{
+	for (int i = 0; i < v->n_list; i++) {
+		const char *equals = strrchr(v->list[i], '=');
+		if (equals && equals != v->list[i] && equals[1])
+			continue;
+		err_set(e, ERR_USAGE, "option --collection-column: \"%s\" is not TABLE=COLUMN",
+			v->list[i]);
+		return err_hint(e, "For example --collection-column documents=tenant.");
+	}
+	return 0;
+}
+
+int endpoints_settings(const struct opts *o, struct run_settings *ret, struct err *e)
+{
+	const struct opt_value *v = o->values;
+
+	if (check_collection_columns(&v[OPT_ID_COLLECTION_COLUMN], e))
+		return -1;
+	*ret = (struct run_settings){
+		.jobs = (int)opt_number(o, OPT_ID_JOBS),
+		.workers = (int)opt_number(o, OPT_ID_WORKERS),
+		.senders = (int)opt_number(o, OPT_ID_SENDERS),
+		.chunk_size = opt_number(o, OPT_ID_CHUNK_SIZE),
+		.memory = opt_number(o, OPT_ID_MEMORY),
+		.spill = (enum run_spill)opt_number(o, OPT_ID_SPILL),
+		.spill_limit = opt_number(o, OPT_ID_SPILL_LIMIT),
+		.snapshot_ttl_ms = opt_number(o, OPT_ID_SNAPSHOT_TTL),
+		.existing = (enum run_existing)opt_number(o, OPT_ID_ON_EXISTING),
+		.format = (enum run_format)opt_number(o, OPT_ID_FORMAT),
+		.schema = !opt_flag(o, OPT_ID_DATA_ONLY),
+		.data = !opt_flag(o, OPT_ID_SCHEMA_ONLY),
+		.post = true,
+		.keep_indexes = opt_flag(o, OPT_ID_KEEP_INDEXES),
+		.no_recapture = opt_flag(o, OPT_ID_NO_RECAPTURE),
+		.allow_unlogged = opt_flag(o, OPT_ID_ALLOW_UNLOGGED),
+		.tables = v[OPT_ID_TABLE].list, .n_tables = v[OPT_ID_TABLE].n_list,
+		.excluded = v[OPT_ID_EXCLUDE_TABLE].list,
+		.n_excluded = v[OPT_ID_EXCLUDE_TABLE].n_list,
+		.collections = v[OPT_ID_COLLECTION].list,
+		.n_collections = v[OPT_ID_COLLECTION].n_list,
+		.collection_columns = v[OPT_ID_COLLECTION_COLUMN].list,
+		.n_collection_columns = v[OPT_ID_COLLECTION_COLUMN].n_list,
+	};
+	return 0;
+}
+
+void endpoints_say_settings(const struct opts *o)
+{
+	char origin[96];
+
+	for (int id = 0; id < OPT_N; id++) {
+		const struct opt_spec *spec = &opt_table[id];
+		const struct opt_value *v = &o->values[id];
+
+		if (spec->group == OPT_GROUP_OUTPUT || spec->type == OPT_SECRET ||
+		    v->origin == OPT_FROM_DEFAULT)
+			continue;
+		opt_origin_text(o, (enum opt_id)id, origin, sizeof(origin));
+		for (int i = 0; i < v->n_list; i++)
+			say_note("%s: %s (from %s)", spec->name, v->list[i], origin);
+		if (spec->type == OPT_FLAG)
+			say_note("%s (from %s)", spec->name, origin);
+		else if (v->text)
+			say_note("%s: %s (from %s)", spec->name, v->text, origin);
+	}
+}

@@ -1,0 +1,85 @@
+/*
+ * main - finds the command, reads its options, calls it; its exit status is the program's.
+ */
+#include "cli/command.h"
+#include "cli/exit.h"
+#include "cli/help.h"
+#include "cli/say.h"
+#include "cli/signals.h"
+#include "transfer/holder.h"
+
+#include <string.h>
+
+static int usage(struct err *e)
+{
+	say_error(e);
+	return EXIT_USAGE;
+}
+
+static int unknown_command(const char *name)
+{
+	const struct command *nearest = command_nearest(name);
+	struct err e = ERR_INIT;
+
+	if (name[0] == '-') {
+		err_set(&e, ERR_USAGE, "the option %s stands before the command", opt_public(name));
+		err_hint(&e, "Write `neonferry COMMAND [OPTION...]`.");
+		return usage(&e);
+	}
+	err_set(&e, ERR_USAGE, "unknown command \"%s\"", opt_public(name));
+	if (nearest)
+		err_hint(&e, "Did you mean `neonferry %s`? `neonferry help` lists the commands.",
+			 nearest->name);
+	else
+		err_hint(&e, "`neonferry help` lists the commands.");
+	return usage(&e);
+}
+
+/* "--help" and "--version" are commands by another name. */
+static const char *command_name(const char *word)
+{
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return "help";
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+		return "version";
+	return word;
+}
+
+static int call(const struct command *c, const struct opts *o)
+{
+	struct err e = ERR_INIT;
+
+	if (signals_start(&e)) {
+		say_error(&e);
+		return EXIT_INTERNAL;
+	}
+	int status = c->call(o);
+	signals_end();
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	AUTO_OPTS struct opts o = OPTS_INIT;
+	struct err e = ERR_INIT;
+
+	if (argc == 2 && strcmp(argv[1], "__hold") == 0) /* the snapshot holder, see transfer/holder.h */
+		return holder_main();
+	if (argc < 2) {
+		err_set(&e, ERR_USAGE, "no command is given");
+		err_hint(&e, "`neonferry help` lists the commands.");
+		return usage(&e);
+	}
+	const struct command *c = command_find(command_name(argv[1]));
+	if (!c)
+		return unknown_command(argv[1]);
+	int failed = opt_parse(&o, command_bit(c), c->name, c->max_args, argc - 2, argv + 2, &e);
+	say_init(&o);
+	if (failed)
+		return usage(&e);
+	if (opt_flag(&o, OPT_ID_HELP)) {
+		help_command(c);
+		return EXIT_DONE;
+	}
+	return call(c, &o);
+}

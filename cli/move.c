@@ -1,0 +1,176 @@
+#include "cli/move.h"
+
+#include "cli/choose.h"
+#include "cli/display.h"
+#include "cli/endpoints.h"
+#include "cli/prove.h"
+#include "cli/say.h"
+#include "cli/signals.h"
+#include "cli/summary.h"
+#include "common/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct move {
+	const struct opts *o;
+	enum move_kind kind;
+	uint64_t started_ms;
+	char *dir; /* resume: which run */
+	struct endpoints ends;
+	struct run_settings settings;
+	struct events *events;
+	struct stop stop;
+	bool has_stop;
+	struct run *run;
+	struct run_results *results;
+	struct proof_table *proofs;
+};
+
+static const char *kind_name(enum move_kind kind)
+{
+	static const char *const names[] = { "run", "copy", "resume" };
+
+	return names[kind];
+}
+
+/* A new run, or the one of the folder: it goes on. */
+static int open_run(struct move *m, struct err *e)
+{
+	if (m->kind == MOVE_RESUME)
+		return run_load(&m->run, m->dir, m->ends.source, m->ends.target, &m->settings,
+				m->events, e);
+	return run_create(&m->run, opt_text(m->o, OPT_ID_RUN_DIR), m->ends.source, m->ends.target,
+			  &m->settings, m->events, e);
+}
+
+static int prepare(struct move *m, struct err *e)
+{
+	bool resume = m->kind == MOVE_RESUME;
+
+	if (endpoints_settings(m->o, &m->settings, e))
+		return -1;
+	if (m->kind == MOVE_COPY)
+		m->settings.schema = m->settings.post = false;
+	if (resume && (choose_run(&m->dir, m->o, CHOOSE_UNFINISHED, e) ||
+		       endpoints_of_run(&m->ends, m->o, m->dir, true, e)))
+		return -1;
+	if (!resume && endpoints_find(&m->ends, m->o, ENDPOINT_NEEDED, ENDPOINT_NEEDED, e))
+		return -1;
+	endpoints_say_settings(m->o);
+	if (stop_init(&m->stop, e))
+		return -1;
+	m->has_stop = true;
+	if (events_open(&m->events, NULL, display_event, NULL, e) || open_run(m, e))
+		return -1;
+	signals_aim(&m->stop, m->run);
+	say_note("run: %s, in %s", run_name(m->run), run_dir(m->run));
+	return 0;
+}
+
+static int transfer_and_prove(struct move *m, struct err *e)
+{
+	if (run_transfer(m->run, e) || run_results(m->run, &m->results, e))
+		return -1;
+	if (m->kind == MOVE_COPY || !m->settings.data)
+		return 0;
+	return prove_run(m->ends.target, m->results, m->settings.jobs, &m->stop, m->events,
+			 run_progress(m->run), &m->proofs, e);
+}
+
+static int transfer(struct move *m, struct err *e)
+{
+	struct progress *p = run_progress(m->run);
+
+	if (display_start(p, run_name(m->run), e))
+		return -1;
+	int failed = transfer_and_prove(m, e);
+	if (!failed)
+		atomic_store(&p->phase, PHASE_DONE);
+	display_end();
+	return failed;
+}
+
+/* What is not there yet when a run could not be opened. */
+static bool has_written(const struct move *m)
+{
+	return m->run && run_has_written(m->run);
+}
+
+static enum exit_status status_of(const struct move *m, const struct err *e)
+{
+	enum exit_status status = exit_of_error(e, has_written(m));
+
+	/* A resume that is refused before it began is refused as a resume. */
+	if (m->kind == MOVE_RESUME && e->kind == ERR_REFUSED && !m->run)
+		return EXIT_RESUME;
+	return status;
+}
+
+static struct summary summary_of(const struct move *m)
+{
+	return (struct summary){
+		.command = kind_name(m->kind),
+		.run = m->run ? run_name(m->run) : NULL,
+		.dir = m->run ? run_dir(m->run) : NULL,
+		.source = m->ends.source,
+		.target = m->ends.target,
+		.results = m->results,
+		.proofs = m->proofs,
+		.ms = clock_ms() - m->started_ms,
+	};
+}
+
+/* Says how it ended; keeps it in the folder where there is one. */
+static int conclude(struct move *m, int failed, struct err *e)
+{
+	struct summary s = summary_of(m);
+	int different, unproven;
+	struct err late = ERR_INIT;
+
+	summary_count(&s, &different, &unproven);
+	s.error = failed ? e : NULL;
+	s.status = failed ? status_of(m, e) : exit_of_proof(different, unproven);
+	json_t *document = summary_json(&s);
+	if (failed && m->run && run_finish(m->run, false, document, &late))
+		say_warning("%s", late.text);
+	if (!failed && run_finish(m->run, s.status == EXIT_DONE, document, &late)) {
+		json_decref(document);
+		s.error = &late;
+		s.status = status_of(m, &late);
+		document = summary_json(&s);
+	}
+	if (s.error)
+		say_error(s.error);
+	json_t *line = json_pack("{s:s, s:O}", "name", "summary", "facts", document);
+	say_json(line, true);
+	json_decref(line);
+	summary_print(document);
+	json_decref(document);
+	return (int)s.status;
+}
+
+static void release(struct move *m)
+{
+	signals_aim(NULL, NULL);
+	if (m->results)
+		prove_free(m->proofs, m->results->n_tables);
+	run_results_free(m->results);
+	run_free(m->run);
+	events_close(m->events);
+	if (m->has_stop)
+		stop_done(&m->stop);
+	endpoints_done(&m->ends);
+	free(m->dir);
+}
+
+int move(const struct opts *o, enum move_kind kind)
+{
+	struct move m = { .o = o, .kind = kind, .started_ms = clock_ms() };
+	struct err e = ERR_INIT;
+
+	int failed = prepare(&m, &e) || transfer(&m, &e);
+	int status = conclude(&m, failed, &e);
+	release(&m);
+	return status;
+}
