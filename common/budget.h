@@ -5,9 +5,9 @@
  * readers. A request is admitted alone when it is larger than the whole budget, so that a huge
  * row is slow but never stuck.
  *
- * ORDER	none: what fits is admitted, so a huge request does not hold up small ones. Whoever holds
- *		bytes already uses budget_try_take() for more, and gives back what it holds if that fails:
- *		waiting for others while they wait for it would be for ever.
+ * ORDER	none: what fits is admitted, so a huge request does not hold up small ones.
+ * LIMIT	Whoever holds bytes already uses budget_try_take() for more, and gives back what it
+ *		holds if that fails: waiting for others while they wait for it would be for ever.
  * THREADS	any. Nobody may hold a lock across budget_take().
  * END		budget_abort() wakes all waiters with ERR_STOPPED.
  */
