@@ -32,7 +32,8 @@ typedef void pg_notice_fn(void *ctx, const char *severity, const char *sqlstate,
 /*
  * Connects and sets the session up. name is shown as application_name ("neonferry <name>").
  * stop may be NULL. May wait up to the connect timeout (30 s for each address).
- * One attempt: retrying is the caller's, by e->next.
+ * One attempt: retrying is the caller's, by e->next. Looking up the host name is libpq's and the
+ * system's: it ends neither by stop nor by the timeout.
  */
 int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
 	    struct err *e) MUST_CHECK;
@@ -46,7 +47,11 @@ int pg_backend_pid(const struct pg *pg);
 /* True when the connection is usable: not lost, not in mid COPY. */
 bool pg_is_alive(const struct pg *pg);
 void pg_on_notice(struct pg *pg, pg_notice_fn *fn, void *ctx);
-/* Deadline for each following statement, in ms from its start; CLOCK_NEVER (default): none. */
+/*
+ * Deadline for each following statement, in ms from its start; CLOCK_NEVER (default): none. Passed:
+ * ERR_NETWORK, "no answer within N s", ERR_RETRY_ASK. The session is then in mid statement:
+ * pg_rollback() or pg_close().
+ */
 void pg_set_timeout(struct pg *pg, uint64_t ms);
 
 /* Runs one or more statements; rows are thrown away. Every result is read to the end. */
@@ -69,7 +74,12 @@ int pg_valuef(struct pg *pg, char **ret, struct err *e, const char *fmt, ...)
 /* BEGIN/COMMIT/ROLLBACK; pg_commit() checks that the tag says COMMIT. */
 int pg_begin(struct pg *pg, const char *modes, struct err *e) MUST_CHECK;
 int pg_commit(struct pg *pg, struct err *e) MUST_CHECK;
-void pg_rollback(struct pg *pg); /* closes the connection if that fails */
+/*
+ * Also ends an unfinished COPY IN. Where the server is still at work (after a deadline, in mid COPY
+ * OUT) it is asked to cancel and the connection is closed; then, and where ROLLBACK fails,
+ * pg_is_alive() is false and every later call fails with ERR_NETWORK, ERR_RETRY: open a new one.
+ */
+void pg_rollback(struct pg *pg);
 
 /* --- COPY OUT: start, rows one by one, end --- */
 
@@ -87,7 +97,10 @@ int pg_copy_row(struct pg *pg, char **ret, int *ret_len, struct err *e) MUST_CHE
  * results up to COPY IN. A failing statement before it is the error.
  */
 int pg_copy_in(struct pg *pg, const char *sql, struct err *e) MUST_CHECK;
-/* Sends len bytes in messages of about 64 KB, cut anywhere; honours back-pressure. */
+/*
+ * Sends len bytes in messages of about 64 KB, cut anywhere; honours back-pressure: libpq's buffer
+ * never holds more than one message. An error of the server ends the sending within about a second.
+ */
 int pg_copy_put(struct pg *pg, const void *data, size_t len, struct err *e) MUST_CHECK;
 /*
  * Ends the COPY and reads every remaining result. *ret_rows is n of "COPY n"; *ret_tag (may be
