@@ -126,9 +126,7 @@ static void start_clock(struct pg *pg)
 
 int pg_flush(struct pg *pg, struct err *e)
 {
-	int left;
-
-	while ((left = PQflush(pg->conn)) == 1) {
+	while (PQflush(pg->conn) == 1) {
 		if (pg_wait(pg, POLLIN | POLLOUT, CLOCK_NEVER, e))
 			return -1;
 		/* Both sides would wait for ever if neither of them read. */

@@ -14,8 +14,6 @@
 /* After a polite request to end, so long until SIGKILL. */
 #define PROGRAM_END_MS 3000
 
-extern char **environ;
-
 /* What the parent holds of a running program. Descriptors are -1 once closed. */
 struct child {
 	pid_t pid;
