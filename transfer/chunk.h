@@ -8,9 +8,9 @@
  * A position is a tuple's place in the heap: block * 65536 + offset. A chunk covers [from, to).
  *
  * INVARIANT	`data` holds whole COPY rows as they are sent (binary: without file header and
- *trailer; text: lines), or is NULL while the chunk is only on disk.
- * OWNER	One thread at a time: reader, then worker, then sender. chunk_free() gives the bytes
- *back to the budget.
+ *		trailer; text: lines), or is NULL while the chunk is only on disk.
+ * OWNER	One thread at a time: reader, then worker, then sender. chunk_free() gives the
+ *		bytes back to the budget.
  */
 #ifndef TRANSFER_CHUNK_H
 #define TRANSFER_CHUNK_H

@@ -464,8 +464,8 @@ static int decode_plane(struct codec *k, const char *stored, size_t stored_len, 
 int codec_decode(struct codec *k, unsigned kind, const char *stored, size_t stored_len, char *raw,
 		 size_t raw_len, struct err *e)
 {
-	if (raw_len > CODEC_FRAME)
-		return damaged(e, "it is too long");
+	if (!raw_len || raw_len > CODEC_FRAME)
+		return damaged(e, "its length is wrong");
 	switch (kind) {
 	case CODEC_STORED:
 		if (stored_len != raw_len)
