@@ -44,7 +44,8 @@ int conn_unpool(struct conn **c, struct err *e) MUST_CHECK;
  * keepalives are set here (connect_timeout=30 keepalives_idle=30 interval=10 count=6, no
  * tcp_user_timeout), unless the user's string says otherwise.
  */
-void conn_params(const struct conn *c, const char *const **ret_keys, const char *const **ret_values);
+void conn_params(const struct conn *c, const char *const **ret_keys,
+		 const char *const **ret_values);
 
 /*
  * Environment for pg_dump and pg_restore: a malloc'ed NULL-terminated envp: the current environment

@@ -8,7 +8,7 @@
  *
  * INVARIANT	Errors carry the role name ("source" or "target"), SQLSTATE, the server's message,
  *		detail and where it was; classified by pgerr.h. Never a connection string.
- * OWNER	A session belongs to the thread that uses it; pg_cancel() alone may be called by others.
+ * OWNER	A session belongs to the thread that uses it; others may only call pg_cancel().
  * END		pg_close() never waits for the server.
  */
 #ifndef COMMON_PG_H
@@ -27,7 +27,8 @@ struct conn; /* common/conn.h: where and as whom */
 enum pg_role { PG_SOURCE, PG_TARGET };
 
 /* Called for each NOTICE or WARNING of the server, in the session's thread. */
-typedef void pg_notice_fn(void *ctx, const char *severity, const char *sqlstate, const char *message);
+typedef void pg_notice_fn(void *ctx, const char *severity, const char *sqlstate,
+			  const char *message);
 
 /*
  * Connects and sets the session up. name is shown as application_name ("neonferry <name>").
@@ -39,10 +40,10 @@ int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct s
 	    struct err *e) MUST_CHECK;
 void pg_close(struct pg *pg);
 
-PGconn *pg_conn(struct pg *pg);	      /* borrowed */
+PGconn *pg_conn(struct pg *pg); /* borrowed */
 enum pg_role pg_role(const struct pg *pg);
 const char *pg_role_name(enum pg_role role); /* "source" or "target" */
-int pg_version(const struct pg *pg);  /* 150020 */
+int pg_version(const struct pg *pg);         /* 150020 */
 int pg_backend_pid(const struct pg *pg);
 /* True when the connection is usable: not lost, not in mid COPY. */
 bool pg_is_alive(const struct pg *pg);

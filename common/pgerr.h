@@ -16,12 +16,17 @@ struct pgerr_rule {
 	const char *text;     /* lower-case substring of the message, or "" for any */
 	enum err_kind kind;   /* ERR_NONE: by role (ERR_SOURCE or ERR_TARGET) */
 	enum err_next next;
-	const char *means;    /* one sentence: what it is; for the docs */
-	const char *hint;     /* one sentence: what the user can do, or "" */
+	const char *means; /* one sentence: what it is; for the docs */
+	const char *hint;  /* one sentence: what the user can do, or "" */
 };
 
 extern const struct pgerr_rule pgerr_rules[];
 extern const size_t pgerr_n_rules;
+
+/*
+ * Texts are compared without regard to case. A localized server is still classified by SQLSTATE,
+ * also at the connect: pg_open() makes libpq tell it.
+ */
 
 /* Classifies; never NULL: the last rule matches everything (give up). */
 const struct pgerr_rule *pgerr_find(const char *sqlstate, const char *message);

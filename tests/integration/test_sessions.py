@@ -62,10 +62,13 @@ class Tool:
 
 
 class Relay:
-    """Passes bytes between a client and a server, not faster than rate bytes/s towards the server."""
+    """Passes bytes between a client and a server, not faster than rate bytes/s towards the server.
 
-    def __init__(self, port, rate):
-        self.server, self.rate, self.sockets = port, rate, []
+    edit: (old, new), replaced in what the server says.
+    """
+
+    def __init__(self, port, rate=None, edit=(b"", b"")):
+        self.server, self.rate, self.edit, self.sockets = port, rate, edit, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -79,17 +82,17 @@ class Relay:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             server = socket.create_connection(("127.0.0.1", self.server))
             self.sockets += [client, server]
-            for a, b, rate in (client, server, self.rate), (server, client, None):
-                threading.Thread(target=self._pass, args=(a, b, rate), daemon=True).start()
+            for way in (client, server, self.rate, (b"", b"")), (server, client, None, self.edit):
+                threading.Thread(target=self._pass, args=way, daemon=True).start()
 
     @staticmethod
-    def _pass(a, b, rate):
+    def _pass(a, b, rate, edit):
         try:
             while True:
                 data = a.recv(16384)
                 if not data:
                     break
-                b.sendall(data)
+                b.sendall(data.replace(*edit) if edit[0] else data)
                 if rate:
                     time.sleep(len(data) / rate)
         except OSError:
@@ -237,6 +240,27 @@ class Sessions(unittest.TestCase):
         for s in [listener] + fill:
             s.close()
 
+    def test_a_version_out_of_range_is_refused_by_name(self):
+        version = self.plain.value("SHOW server_version").split()[0].encode()
+        cases = (("source", b"13", False), ("source", b"14", True), ("source", b"18", True),
+                 ("source", b"19", False), ("target", b"14", False), ("target", b"15", True),
+                 ("target", b"18", True), ("target", b"19", False))
+        for role, major, good in cases:
+            other = major + b"." + b"9" * (len(version) - 3)
+            relay = Relay(self.plain.port, edit=(b"server_version\0" + version,
+                                                 b"server_version\0" + other))
+            self.addCleanup(relay.close)
+            uri = "postgresql://%s@127.0.0.1:%d/%s" % (self.plain.user, relay.port, self.plain.db)
+            with Tool(uri, role) as tool:
+                answer = tool.try_("open")
+            if good:
+                # transaction_timeout is set from version 17 on, which this server may not be.
+                self.assertTrue(answer["ok"] or "transaction_timeout" in answer["error"]["text"])
+                continue
+            self.assertEqual(answer["error"]["kind"], "refused")
+            self.assertIn("%s: PostgreSQL %s" % (role, other.decode()), answer["error"]["text"])
+            self.assertEqual(answer["error"]["next"], "give up")
+
     def test_stop_ends_a_connect(self):
         with silent_listener() as s:
             with Tool("postgresql://u@127.0.0.1:%d/d" % s.getsockname()[1]) as tool:
@@ -330,7 +354,7 @@ class Sessions(unittest.TestCase):
             self.assertEqual(tool.fail("exec", "SELECT 1")["next"], "retry")
 
     def test_a_cut_connection_is_told(self):
-        relay = Relay(self.plain.port, None)
+        relay = Relay(self.plain.port)
         tool = Tool("postgresql://%s@127.0.0.1:%d/%s" % (self.plain.user, relay.port, self.plain.db))
         self.addCleanup(tool.__exit__)
         tool.do("open")
