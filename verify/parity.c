@@ -127,19 +127,6 @@ static bool is_looked_at(const struct pairs *pairs, const char *table, bool only
 static int read_list(struct list *l, struct pg *pg, const struct kind *k, const struct pairs *pairs,
 		     bool only_tables, struct err *e)
 {
-	/* pgvector's settings exist in a session once the library is loaded. */
-	if (!strcmp(k->word, "search setting")) {
-		struct err ignored = ERR_INIT;
-		AUTO(free) char *name = NULL;
-
-		if (pg_value(
-			    pg,
-			    "SELECT format('%I', n.nspname) FROM pg_extension x JOIN pg_namespace n"
-			    " ON n.oid = x.extnamespace WHERE x.extname = 'vector'",
-			    &name, &ignored) == 0 &&
-		    name && pg_execf(pg, &ignored, "SELECT '[1]'::%s.vector", name))
-			ignored = ERR_INIT;
-	}
 	if (pg_query(pg, k->sql, &l->res, e))
 		return -1;
 	l->order = calloc((size_t)PQntuples(l->res) + 1, sizeof(*l->order));
@@ -165,8 +152,10 @@ static char *as_vector(const char *definition)
 {
 	char *copy = strdup(definition);
 
-	for (char *p = copy; p && (p = strstr(p, "halfvec"));)
-		memmove(p, p + 4, strlen(p + 4) + 1);
+	for (char *p = copy; p && (p = strstr(p, "halfvec"));) {
+		memmove(p + 6, p + 7, strlen(p + 7) + 1);
+		memcpy(p, "vector", 6);
+	}
 	return copy;
 }
 

@@ -8,8 +8,27 @@
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS  10000
 
+/*
+ * pgvector's settings exist in a session once its library is loaded. Were that to happen inside a
+ * parallel query, what ALTER DATABASE or ALTER ROLE say about them would be lost for the session
+ * (the server warns "cannot be set during a parallel operation"), so it is loaded first.
+ */
+static int load_vector(struct pg *pg, struct err *e)
+{
+	AUTO(free) char *schema = NULL;
+
+	if (pg_value(pg,
+		     "SELECT format('%I', n.nspname) FROM pg_extension x"
+		     " JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname = 'vector'",
+		     &schema, e))
+		return -1;
+	return schema ? pg_execf(pg, e, "SELECT '[1]'::%s.vector", schema) : 0;
+}
+
 static int tune(struct pg *pg, struct err *e)
 {
+	if (load_vector(pg, e))
+		return -1;
 	return pg_exec(pg,
 		       "SET jit = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
 		       "SET min_parallel_table_scan_size = 0",
