@@ -22,6 +22,7 @@
 
 #define LOCK_BATCH 500
 #define LOCK_TRY "5s"
+#define LOOK_MS 2000 /* how often a holder looks whether its folder is still there */
 
 struct task {
 	json_t *json;
@@ -253,14 +254,25 @@ static void let_go_of_pipes(void)
 		close(null);
 }
 
-static void hold(struct pg *pg, int signals, uint64_t ttl_ms)
+/* A run folder that was removed, or made anew, has no use for this snapshot any more. */
+static bool folder_is_ours(const char *path, int lock_fd)
 {
-	uint64_t deadline = clock_deadline(ttl_ms);
+	struct stat there, ours;
 
-	while (clock_left(deadline) != 0) {
+	return stat(path, &there) == 0 && fstat(lock_fd, &ours) == 0 && there.st_ino == ours.st_ino &&
+	       there.st_dev == ours.st_dev;
+}
+
+static void hold(struct pg *pg, int signals, int lock_fd, const struct task *t)
+{
+	AUTO(free) char *path = file_path(t->dir, "holder.lock");
+	uint64_t deadline = clock_deadline(t->ttl_ms);
+
+	while (path && clock_left(deadline) != 0 && folder_is_ours(path, lock_fd)) {
 		struct pollfd p[2] = { { .fd = signals, .events = POLLIN },
 				       { .fd = PQsocket(pg_conn(pg)), .events = POLLIN } };
-		int n = poll(p, 2, clock_left(deadline));
+		int left = clock_left(deadline);
+		int n = poll(p, 2, left > LOOK_MS ? LOOK_MS : left);
 
 		if (n < 0 && errno != EINTR)
 			return;
@@ -287,14 +299,14 @@ static int signal_fd(void)
 	return signalfd(-1, &end, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int lock_folder(const struct task *t, struct err *e)
+static int lock_folder(const struct task *t, int *ret_fd, struct err *e)
 {
 	AUTO(free) char *path = file_path(t->dir, "holder.lock");
-	int fd = -1, rc;
+	int rc;
 
 	if (!path)
 		return err_nomem(e);
-	rc = file_lock(path, &fd, e);
+	rc = file_lock(path, ret_fd, e);
 	if (rc == 1)
 		return err_set(e, ERR_RESUME, "another snapshot holder of this run lives");
 	return rc; /* the descriptor stays open: it is the sign of life */
@@ -306,17 +318,17 @@ int holder_main(void)
 	struct task t = { 0 };
 	struct pg *pg = NULL;
 	struct err e = ERR_INIT;
-	int rc;
+	int rc, lock_fd = -1;
 
 	umask(077);
 	rc = read_task(&t, &e);
 	if (rc == 0)
-		rc = lock_folder(&t, &e);
+		rc = lock_folder(&t, &lock_fd, &e);
 	if (rc == 0)
 		rc = take_snapshot(&pg, &t, signals, &e);
 	if (rc == 0) {
 		let_go_of_pipes();
-		hold(pg, signals, t.ttl_ms);
+		hold(pg, signals, lock_fd, &t);
 	} else {
 		say_error(&e);
 	}

@@ -447,10 +447,20 @@ static int renew_target(struct run *r, struct err *e)
 	return run_open_target(r, e);
 }
 
+/* Without a plan on disk nothing of a snapshot is worth keeping: the next try takes a new one. */
+static int begin(struct run *r, struct err *e)
+{
+	if (run_open_target(r, e) == 0 && run_begin_capture(r, e) == 0)
+		return 0;
+	if (plan_newest(r->dir.path) == 0)
+		holder_release(r->dir.path);
+	return -1;
+}
+
 int run_transfer(struct run *r, struct err *e)
 {
 	run_phase(r, PHASE_CONNECT);
-	if (run_open_target(r, e) < 0 || run_begin_capture(r, e) < 0)
+	if (begin(r, e) < 0)
 		return -1;
 	if (r->settings.data && copy_phase(r, e) < 0)
 		return -1;
