@@ -141,6 +141,23 @@ void frame_fit(struct text *t, const char *s, int cells, bool utf8)
 	text_addf(t, "%*s", cells - used, "");
 }
 
+/* As frame_fit(), but the end is kept: that is where a table's or collection's own name is. */
+static void fit_end(struct text *t, const char *s, int cells, bool utf8)
+{
+	int over = cells_of(s) - cells, width;
+
+	if (over <= 0) {
+		frame_fit(t, s, cells, utf8);
+		return;
+	}
+	while (*s && over >= 0) { /* one cell more, for the mark */
+		s += next_cell(s, &width);
+		over -= width < 0 ? 1 : width;
+	}
+	text_add(t, utf8 ? "…" : "~");
+	frame_fit(t, s, cells - 1, utf8);
+}
+
 static double part_of(uint64_t n, uint64_t total)
 {
 	double part = total ? (double)n / (double)total : 0;
@@ -182,7 +199,7 @@ static uint64_t time_left(const struct frame *f, const struct numbers *n)
 {
 	double part = total_part(n);
 
-	if (n->phase != PHASE_COPY || f->total.rate <= 0 || part < 0.001 || part >= 1)
+	if (n->phase != PHASE_COPY || f->total.rate <= 0 || part < 0.01 || part >= 1)
 		return 0;
 	/* bytes to come, by what the loaded part weighed: bytes_total is an estimate of another kind */
 	double left = (double)n->bytes_loaded / part * (1 - part);
@@ -210,7 +227,7 @@ static struct layout lay_out(int columns)
 {
 	struct layout l = { .columns = columns - 1 };
 
-	l.name = l.columns / 4 > 36 ? 36 : l.columns / 4 < 12 ? 12 : l.columns / 4;
+	l.name = l.columns / 3 > 44 ? 44 : l.columns / 3 < 12 ? 12 : l.columns / 3;
 	l.rows = l.columns >= 48;
 	l.bytes = l.columns >= 74;
 	/* percent takes 7 cells, rows 15, bytes and rate 22, margins 3 */
@@ -226,7 +243,7 @@ static void add_columns(struct text *t, const struct frame *f, const struct layo
 	char buf[HUMAN_LEN];
 
 	text_add(t, " ");
-	frame_fit(t, name, l->name, f->utf8);
+	fit_end(t, name, l->name, f->utf8);
 	text_add(t, " ");
 	frame_bar(t, done, ahead, l->bar, f->utf8);
 	text_addf(t, " %3d %%", (int)(done * 100));

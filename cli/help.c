@@ -41,8 +41,8 @@ void help_range(struct text *t, const struct opt_spec *spec)
 			  human_exact_bytes(high, spec->max));
 		break;
 	case OPT_DURATION:
-		text_addf(t, "%s to %s", human_duration(low, spec->min),
-			  human_duration(high, spec->max));
+		text_addf(t, "%s to %s", human_exact_duration(low, spec->min),
+			  human_exact_duration(high, spec->max));
 		break;
 	case OPT_CHOICE:
 		for (int i = 0; spec->choices[i]; i++)

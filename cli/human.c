@@ -64,19 +64,18 @@ bool human_parse_bytes(const char *s, uint64_t *ret)
 	return true;
 }
 
+static const struct {
+	const char *name;
+	uint64_t ms;
+} time_units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+
 static uint64_t time_unit(const char **s)
 {
-	static const struct {
-		const char *name;
-		uint64_t ms;
-	} units[] = { { "ms", 1 },	 { "s", 1000 },	     { "m", 60000 },
-		      { "h", 3600000 }, { "d", 86400000 } };
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		size_t len = strlen(units[i].name);
-		if (strncmp(*s, units[i].name, len) == 0) {
+	for (size_t i = 0; i < ARRAY_LEN(time_units); i++) {
+		size_t len = strlen(time_units[i].name);
+		if (strncmp(*s, time_units[i].name, len) == 0) {
 			*s += len;
-			return units[i].ms;
+			return time_units[i].ms;
 		}
 	}
 	return 0;
@@ -156,6 +155,16 @@ char *human_duration(char buf[HUMAN_LEN], uint64_t ms)
 		snprintf(buf, HUMAN_LEN, "%" PRIu64 " h %02" PRIu64 " min", h, min % 60);
 	else
 		snprintf(buf, HUMAN_LEN, "%" PRIu64 " d %" PRIu64 " h", h / 24, h % 24);
+	return buf;
+}
+
+char *human_exact_duration(char buf[HUMAN_LEN], uint64_t ms)
+{
+	size_t unit = ARRAY_LEN(time_units) - 1;
+
+	while (unit > 0 && ms % time_units[unit].ms != 0)
+		unit--;
+	snprintf(buf, HUMAN_LEN, "%" PRIu64 "%s", ms / time_units[unit].ms, time_units[unit].name);
 	return buf;
 }
 

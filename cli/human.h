@@ -31,6 +31,8 @@ char *human_exact_bytes(char buf[HUMAN_LEN], uint64_t bytes);
 char *human_count(char buf[HUMAN_LEN], uint64_t n);
 /* "0.4 s", "12.3 s", "4 min 05 s", "2 h 07 min", "3 d 4 h" */
 char *human_duration(char buf[HUMAN_LEN], uint64_t ms);
+/* "1m", "24h", "30d": the shortest form that human_parse_duration() reads back. */
+char *human_exact_duration(char buf[HUMAN_LEN], uint64_t ms);
 /* "0:42", "12:05", "1:02:33": for a clock that runs. */
 char *human_clock(char buf[HUMAN_LEN], uint64_t ms);
 

@@ -145,7 +145,8 @@ static int conclude(struct move *m, int failed, struct err *e)
 	json_t *line = json_pack("{s:s, s:O}", "name", "summary", "facts", document);
 	say_json(line, true);
 	json_decref(line);
-	summary_print(document);
+	if (m->run) /* without one the error has said all */
+		summary_print(document);
 	json_decref(document);
 	return (int)s.status;
 }

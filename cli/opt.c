@@ -156,8 +156,8 @@ static int bad_number(const struct opt_spec *spec, const char *where, const char
 				   "of 1024), for example 64M.");
 	case OPT_DURATION:
 		err_set(e, ERR_USAGE, "%s: \"%s\" is no time from %s to %s", where,
-			opt_public(text), human_duration(low, spec->min),
-			human_duration(high, spec->max));
+			opt_public(text), human_exact_duration(low, spec->min),
+			human_exact_duration(high, spec->max));
 		return err_hint(e, "Give a whole number with ms, s, m, h or d, for example 90m or "
 				   "1h30m.");
 	default:

@@ -144,9 +144,9 @@ static void add_last_line(struct text *t, const json_t *document)
 	int status = (int)get_number(document, "exit_status");
 	char buf[HUMAN_LEN];
 
-	text_addf(t, "%s%s%s after %s: %s %s(exit status %d)\n", get_string(document, "command"),
+	text_addf(t, "%s%s%s after %s: %s%s%s (exit status %d)\n", get_string(document, "command"),
 		  run ? " " : "", run ? run : "", human_duration(buf, get_number(document, "ms")),
-		  get_string(document, "means"),
+		  get_string(document, "means"), status == EXIT_DONE ? "" : " ",
 		  status == EXIT_DONE ? "" : get_string(document, "next"), status);
 }
 
