@@ -15,7 +15,7 @@ static bool is_run(const char *dir)
 	return path && file_exists(path);
 }
 
-/* "done" and "aborted" runs need nothing any more. */
+/* One that cannot be read is for the command itself to complain about. */
 static bool is_finished(const char *dir)
 {
 	struct err ignored = ERR_INIT;
@@ -23,8 +23,7 @@ static bool is_finished(const char *dir)
 
 	if (run_status(dir, &status, &ignored))
 		return false;
-	const char *state = json_string_value(json_object_get(status, "state"));
-	bool finished = state && (strcmp(state, "done") == 0 || strcmp(state, "aborted") == 0);
+	bool finished = json_is_true(json_object_get(status, "finished"));
 	json_decref(status);
 	return finished;
 }

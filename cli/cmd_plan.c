@@ -5,8 +5,12 @@
 #include "cli/say.h"
 #include "cli/show.h"
 #include "cli/signals.h"
+#include "common/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define MAX_COLLECTIONS 30 /* shown of a table; --json has them all */
 
 static int new_plan(const struct opts *o, json_t **ret, struct err *e)
 {
@@ -24,27 +28,88 @@ static int new_plan(const struct opts *o, json_t **ret, struct err *e)
 	return failed;
 }
 
+/* The newest plan of a run, as it stands in its folder. */
 static int plan_of_run(const struct opts *o, json_t **ret, struct err *e)
 {
 	AUTO(free) char *dir = NULL;
 	json_t *status = NULL;
+	char name[32];
 
 	if (choose_run(&dir, o, CHOOSE_NAMED, e) || run_status(dir, &status, e))
 		return -1;
-	json_t *plan = json_object_get(status, "plan");
-	if (!plan || json_is_null(plan)) {
-		json_decref(status);
+	json_int_t no = json_integer_value(json_object_get(json_object_get(status, "plan"), "no"));
+	json_decref(status);
+	if (no < 1) {
 		err_set(e, ERR_USAGE, "the run in %s has no plan yet", dir);
 		return err_hint(e, "`neonferry resume %s` makes it.", dir);
 	}
-	*ret = json_incref(plan);
-	json_decref(status);
-	return 0;
+	snprintf(name, sizeof(name), "plan.%d.json", (int)no);
+	AUTO(free) char *path = file_path(dir, name);
+	return path ? file_read_json(path, ret, e) : err_nomem(e);
+}
+
+/* What people want to know of a table. New reference. */
+static json_t *table_row(const json_t *t)
+{
+	const char *why = json_string_value(json_object_get(t, "not_binary_why"));
+	bool binary = json_is_true(json_object_get(t, "binary"));
+	bool there = json_is_true(json_object_get(t, "already_there"));
+	AUTO_TEXT struct text name = TEXT_INIT, note = TEXT_INIT;
+
+	text_addf(&name, "%s.%s", json_string_value(json_object_get(t, "schema")),
+		  json_string_value(json_object_get(t, "name")));
+	if (there)
+		text_add(&note, "already there");
+	else if (!binary && why)
+		text_addf(&note, "text: %s", why);
+	return json_pack("{s:s, s:O, s:O, s:s, s:I, s:I, s:s}", "table", text_str(&name), "rows",
+			 json_object_get(t, "rows"), "bytes", json_object_get(t, "bytes"), "format",
+			 binary ? "binary" : "text", "ranges",
+			 (json_int_t)json_array_size(json_object_get(t, "ranges")), "collections",
+			 (json_int_t)json_array_size(json_object_get(t, "collections")), "note",
+			 text_str(&note));
+}
+
+static void add_collections(struct text *out, const json_t *t)
+{
+	static const char *const keys[] = { "name", "rows", NULL };
+	const json_t *collections = json_object_get(t, "collections");
+
+	if (json_array_size(collections) == 0)
+		return;
+	text_add(out, "\n");
+	say_add_clean(out, json_string_value(json_object_get(t, "name")));
+	text_add(out, " by ");
+	say_add_clean(out, json_string_value(json_object_get(t, "collection_column")));
+	text_add(out, ":\n");
+	show_table(out, collections, keys, 2, MAX_COLLECTIONS);
+}
+
+static void print(const json_t *plan)
+{
+	static const char *const keys[] = { "table", "rows", "bytes", "format", "ranges",
+					    "collections", "note", NULL };
+	static const char *const left_keys[] = { "what", "name", "why", NULL };
+	const json_t *tables = json_object_get(plan, "tables");
+	const json_t *left_out = json_object_get(plan, "left_out");
+	AUTO_TEXT struct text t = TEXT_INIT;
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < json_array_size(tables); i++)
+		json_array_append_new(rows, table_row(json_array_get(tables, i)));
+	show_table(&t, rows, keys, 0, 0);
+	for (size_t i = 0; i < json_array_size(tables); i++)
+		add_collections(&t, json_array_get(tables, i));
+	if (json_array_size(left_out)) {
+		text_add(&t, "\nleft out:\n");
+		show_table(&t, left_out, left_keys, 2, 0);
+	}
+	say_out("%s", text_str(&t));
+	json_decref(rows);
 }
 
 int cmd_plan(const struct opts *o)
 {
-	AUTO_TEXT struct text t = TEXT_INIT;
 	struct err e = ERR_INIT;
 	json_t *plan = NULL;
 
@@ -52,8 +117,7 @@ int cmd_plan(const struct opts *o)
 		say_error(&e);
 		return (int)exit_of_error(&e, false);
 	}
-	show_value(&t, plan, 0);
-	say_out("%s", text_str(&t));
+	print(plan);
 	say_json(plan, false);
 	json_decref(plan);
 	return EXIT_DONE;

@@ -16,9 +16,46 @@ static int look(const struct opts *o, json_t **ret, struct err *e)
 	return run_status(dir, ret, e);
 }
 
-int cmd_status(const struct opts *o)
+/* In words: what is known without asking a server. */
+static const char *state_of(const json_t *status)
+{
+	if (json_is_true(json_object_get(status, "working")))
+		return "working now";
+	if (json_is_true(json_object_get(status, "finished")))
+		return "finished";
+	return "stopped: `neonferry resume` goes on";
+}
+
+static const char *next_of(const json_t *status)
+{
+	if (json_is_true(json_object_get(status, "capture_complete")))
+		return "not needed any more: everything was read";
+	if (json_is_true(json_object_get(status, "holder")))
+		return "kept: a resume goes on with the same one";
+	return json_is_null(json_object_get(status, "plan")) ? "not taken yet"
+							     : "lost: a resume proves what it has "
+							       "under a new one";
+}
+
+static void print(const json_t *status)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
+	const json_t *identity = json_object_get(status, "identity");
+	json_t *shown = json_pack("{s:O, s:O, s:s, s:s, s:O*, s:O, s:O}", "run",
+				  json_object_get(status, "run"), "folder",
+				  json_object_get(status, "folder"), "state", state_of(status),
+				  "snapshot", next_of(status), "started",
+				  json_object_get(identity, "started"), "plan",
+				  json_object_get(status, "plan"), "spill",
+				  json_object_get(status, "spill"));
+
+	show_value(&t, shown, 0);
+	say_out("%s", text_str(&t));
+	json_decref(shown);
+}
+
+int cmd_status(const struct opts *o)
+{
 	struct err e = ERR_INIT;
 	json_t *status = NULL;
 
@@ -26,8 +63,7 @@ int cmd_status(const struct opts *o)
 		say_error(&e);
 		return (int)exit_of_error(&e, false);
 	}
-	show_value(&t, status, 0);
-	say_out("%s", text_str(&t));
+	print(status);
 	say_json(status, false);
 	json_decref(status);
 	return EXIT_DONE;

@@ -51,7 +51,7 @@ void display_event(UNUSED void *ctx, enum event_level level, const char *name, c
 		say_warning("%s", sentence);
 	else if (level == EVENT_NOTICE)
 		say_note("%s", sentence);
-	if (level == EVENT_DEBUG)
+	if (level == EVENT_DEBUG || strcmp(name, "phase") == 0) /* phases have a place of their own */
 		return;
 	pthread_mutex_lock(&display.lock);
 	strncpy(display.now, sentence, sizeof(display.now) - 1);

@@ -9,6 +9,7 @@
 #include "cli/summary.h"
 #include "common/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,10 @@ struct move {
 	struct run *run;
 	struct run_results *results;
 	struct proof_table *proofs;
+	/* timings: how long each phase took, as the events tell */
+	json_t *timings;
+	char phase[32];
+	uint64_t phase_ms;
 };
 
 static const char *kind_name(enum move_kind kind)
@@ -32,6 +37,29 @@ static const char *kind_name(enum move_kind kind)
 	static const char *const names[] = { "run", "copy", "resume" };
 
 	return names[kind];
+}
+
+/* The end of one phase, the beginning of the next ("" at the end). */
+static void enter_phase(struct move *m, const char *phase)
+{
+	uint64_t now = clock_ms();
+	json_int_t before = json_integer_value(json_object_get(m->timings, m->phase));
+
+	if (m->phase[0])
+		json_object_set_new(m->timings, m->phase,
+				    json_integer(before + (json_int_t)(now - m->phase_ms)));
+	snprintf(m->phase, sizeof(m->phase), "%s", phase);
+	m->phase_ms = now;
+}
+
+static void on_event(void *ctx, enum event_level level, const char *name, const char *sentence,
+		     const json_t *facts)
+{
+	const char *phase = json_string_value(json_object_get(facts, "phase"));
+
+	if (strcmp(name, "phase") == 0 && phase)
+		enter_phase(ctx, phase);
+	display_event(NULL, level, name, sentence, facts);
 }
 
 /* A new run, or the one of the folder: it goes on. */
@@ -61,7 +89,7 @@ static int prepare(struct move *m, struct err *e)
 	if (stop_init(&m->stop, e))
 		return -1;
 	m->has_stop = true;
-	if (events_open(&m->events, NULL, display_event, NULL, e) || open_run(m, e))
+	if (events_open(&m->events, NULL, on_event, m, e) || open_run(m, e))
 		return -1;
 	signals_aim(&m->stop, m->run);
 	say_note("run: %s, in %s", run_name(m->run), run_dir(m->run));
@@ -117,6 +145,7 @@ static struct summary summary_of(const struct move *m)
 		.target = m->ends.target,
 		.results = m->results,
 		.proofs = m->proofs,
+		.timings = m->timings,
 		.ms = clock_ms() - m->started_ms,
 	};
 }
@@ -128,12 +157,11 @@ static int conclude(struct move *m, int failed, struct err *e)
 	int different, unproven;
 	struct err late = ERR_INIT;
 
+	enter_phase(m, "");
 	summary_count(&s, &different, &unproven);
 	s.error = failed ? e : NULL;
 	s.status = failed ? status_of(m, e) : exit_of_proof(different, unproven);
 	json_t *document = summary_json(&s);
-	if (failed && m->run && run_finish(m->run, false, document, &late))
-		say_warning("%s", late.text);
 	if (!failed && run_finish(m->run, s.status == EXIT_DONE, document, &late)) {
 		json_decref(document);
 		s.error = &late;
@@ -162,12 +190,13 @@ static void release(struct move *m)
 	if (m->has_stop)
 		stop_done(&m->stop);
 	endpoints_done(&m->ends);
+	json_decref(m->timings);
 	free(m->dir);
 }
 
 int move(const struct opts *o, enum move_kind kind)
 {
-	struct move m = { .o = o, .kind = kind, .started_ms = clock_ms() };
+	struct move m = { .o = o, .kind = kind, .started_ms = clock_ms(), .timings = json_object() };
 	struct err e = ERR_INIT;
 
 	int failed = prepare(&m, &e) || transfer(&m, &e);

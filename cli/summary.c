@@ -198,6 +198,8 @@ json_t *summary_json(const struct summary *s)
 	if (!document)
 		return NULL;
 	add_results(document, s->results);
+	if (json_object_size(s->timings))
+		json_object_set_new(document, "timings_ms", json_deep_copy(s->timings));
 	if (s->error)
 		json_object_set_new(document, "error", error_json(s->error));
 	else if (url)

@@ -18,6 +18,7 @@ struct summary {
 	const struct conn *source, *target;
 	const struct run_results *results; /* NULL: the run did not get that far */
 	const struct proof_table *proofs;  /* one for each table of results; NULL: not proven */
+	const json_t *timings;		   /* phase: ms; or NULL */
 	const struct err *error;	   /* why it ended early, or NULL */
 	uint64_t ms;			   /* of this process */
 	enum exit_status status;

@@ -130,6 +130,23 @@ static void add_left_out(struct text *t, const json_t *left_out)
 		text_addf(t, "  and %zu more: see summary.json\n", n - MAX_LEFT_OUT);
 }
 
+/* "schema 0.3 s, copy 12.0 s, ..." */
+static void add_timings(struct text *t, json_t *timings)
+{
+	const char *phase, *separator = "\ntimings: ";
+	char buf[HUMAN_LEN];
+	json_t *ms;
+
+	json_object_foreach(timings, phase, ms)
+	{
+		text_addf(t, "%s%s %s", separator, phase,
+			  human_duration(buf, (uint64_t)json_integer_value(ms)));
+		separator = ", ";
+	}
+	if (json_object_size(timings))
+		text_add(t, "\n");
+}
+
 static void add_facts(struct text *t, const json_t *facts)
 {
 	if (json_object_size(facts) == 0)
@@ -159,6 +176,7 @@ void summary_print(const json_t *document)
 	if (!say_is_quiet()) {
 		add_tables(&t, json_object_get(document, "tables"));
 		add_left_out(&t, json_object_get(document, "left_out"));
+		add_timings(&t, json_object_get(document, "timings_ms"));
 		add_facts(&t, json_object_get(document, "facts"));
 		if (application)
 			text_addf(&t, "\nnew setting of the application (the password is yours to add):\n"
