@@ -341,7 +341,7 @@ struct archive_entry *archive_by_id(const struct archive *a, int dump_id)
 	return NULL;
 }
 
-int archive_finish(struct archive *a, struct err *e)
+int archive_sort_ids(struct archive *a, struct err *e)
 {
 	struct archive_entry **by_id = calloc((size_t)a->n_entries + 1, sizeof(void *));
 
@@ -352,6 +352,13 @@ int archive_finish(struct archive *a, struct err *e)
 	qsort(by_id, (size_t)a->n_entries, sizeof *by_id, compare_ids);
 	free(a->by_id);
 	a->by_id = by_id;
+	return 0;
+}
+
+int archive_finish(struct archive *a, struct err *e)
+{
+	if (archive_sort_ids(a, e) < 0)
+		return -1;
 	for (int i = 0; i < a->n_entries; i++) {
 		if (archive_rules_apply(a, &a->entries[i], e) < 0)
 			return err_note(e, "reading entry %d of the archive",

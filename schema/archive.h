@@ -89,6 +89,9 @@ int archive_add_section(struct archive *a, enum archive_section section, const c
 /* After the last section: finds parents, applies the rules (left out, rewritten). */
 int archive_finish(struct archive *a, struct err *e) MUST_CHECK;
 
+/* Part of that: makes archive_by_id() quick. The entries must not move afterwards. */
+int archive_sort_ids(struct archive *a, struct err *e) MUST_CHECK;
+
 /* The entry with this dump id, or NULL. */
 struct archive_entry *archive_by_id(const struct archive *a, int dump_id);
 /* "INDEX public.users_name", for messages and progress. */

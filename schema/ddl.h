@@ -35,7 +35,9 @@ int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MU
 /*
  * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there before
  * the run are set aside, and user triggers disabled: definition and mark in one transaction with the
- * change. Idempotent. What cannot be dropped stays, with the reason in an event.
+ * change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes and foreign
+ * keys of partitioned tables go only if the list has the root and all leaves. Call it before the
+ * load, not once ddl_restore_aside() has begun.
  */
 int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
@@ -47,18 +49,27 @@ int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct 
 int ddl_post_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 int ddl_restore_aside(const struct ddl *d, struct err *e) MUST_CHECK;
 
-/* REFRESH MATERIALIZED VIEW, in dependency order, of those the archive carried. */
+/*
+ * REFRESH MATERIALIZED VIEW, in dependency order, of those the archive carried, each once a run. One
+ * that the role may not refresh is reported by an event.
+ */
 int ddl_refresh_views(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 /* VACUUM (ANALYZE) of the named tables; partition roots get ANALYZE. */
 int ddl_vacuum(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
-/* Sequence values: read in the source (after the snapshot) into JSON, set in the target from it. */
+/*
+ * Sequence values: read in the source (after the snapshot) into JSON, an array of {schema, name,
+ * last_value, is_called}; set in the target from it. A sequence of the target that is already further
+ * (it was in use before the run) is left; one that is not there is skipped; both with an event.
+ */
 int ddl_read_sequences(struct pg *source, json_t **ret, struct err *e) MUST_CHECK;
 int ddl_set_sequences(const struct ddl *d, const json_t *values, struct err *e) MUST_CHECK;
 
 /*
  * What `abort` would remove: objects the run created, newest first, as JSON array of
- * {type, name, sql}; ddl_drop_created() runs it in one transaction with the ledger rows.
+ * {type, name, sql}; ddl_drop_created() runs it in transactions of at most DDL_BATCH objects with
+ * the ledger rows, so it can be called again. Never CASCADE: where something else depends on an
+ * object, it stays and the error says what hinders.
  */
 int ddl_list_created(struct pg *target, const char *run, json_t **ret, struct err *e) MUST_CHECK;
 int ddl_drop_created(struct pg *target, const char *run, struct err *e) MUST_CHECK;

@@ -13,8 +13,8 @@
 struct ddl_item {
 	char *label;  /* for messages: "INDEX public.t_i" */
 	char *record; /* the ledger statement, with its semicolon */
-	char *sql;    /* what it does, or NULL: the record alone; semicolon at the end is optional */
-	int number;   /* the caller's own: which entry */
+	char *sql;  /* what it does, or NULL: the record alone; semicolon at the end is optional */
+	int number; /* the caller's own: which entry */
 };
 
 struct ddl_items {

@@ -91,7 +91,7 @@ static int apply(struct ddl_session *s, void *ctx, struct err *e)
 	struct ddl_items items = { 0 };
 	AUTO(ddl_present) struct ddl_present *present = NULL;
 
-	int rc = ddl_state_load(&state, s->pg, p->d->run, p->archive, e);
+	int rc = ddl_state_load(&state, s->pg, p->d->run, p->archive, false, e);
 	if (rc == 0)
 		rc = ddl_present_load(&present, s->pg, e);
 	if (rc == 0)

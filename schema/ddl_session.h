@@ -1,13 +1,14 @@
 /*
- * ddl_session - a session of the schema phases that outlives its connection. Private to schema/ddl*.
+ * ddl_session - a session of the schema phases that outlives its connection. Private to
+ *schema/ddl*.
  *
  * Work is given as a function that first asks ledger and catalog what is left to do, then does it.
  * When the target goes away in the middle, the session waits, connects again and calls the function
  * again: nothing else needs to know.
  *
- * THREADS	A session belongs to one thread. The phase is shared; its counters are under its mutex.
- * LIMIT	Gives up when nobody answered for DDL_GIVE_UP_MS, or after DDL_ATTEMPTS failures without
- *		any progress between them.
+ * THREADS	A session belongs to one thread. The phase is shared; its counters are under its
+ *mutex. LIMIT	Gives up when nobody answered for DDL_GIVE_UP_MS, or after DDL_ATTEMPTS failures
+ *without any progress between them.
  */
 #ifndef SCHEMA_DDL_SESSION_H
 #define SCHEMA_DDL_SESSION_H
@@ -34,12 +35,12 @@ void ddl_phase_end(struct ddl_phase *phase);
 
 struct ddl_session {
 	const struct ddl *d;
-	struct stop *stop;	 /* the run's, or that of a group of threads */
-	char name[64];		 /* "<run> ddl" */
-	const char *settings;	 /* SET statements after each connect; borrowed */
-	struct pg *pg;		 /* NULL while not connected */
-	uint64_t seen;		 /* when somebody answered last */
-	unsigned failures;	 /* since the last progress */
+	struct stop *stop;    /* the run's, or that of a group of threads */
+	char name[64];        /* "<run> ddl" */
+	const char *settings; /* SET statements after each connect; borrowed */
+	struct pg *pg;        /* NULL while not connected */
+	uint64_t seen;        /* when somebody answered last */
+	unsigned failures;    /* since the last progress */
 	void (*on_notice)(void *ctx, const char *message); /* may be NULL: an event */
 	void *notice_ctx;
 };

@@ -31,7 +31,7 @@ static void take_row(struct ddl_state *state, const char *section, int id, const
 	if (!entry)
 		return;
 	ptrdiff_t i = entry - state->archive->entries;
-	if (strcmp(section, DDL_VALIDATE) == 0)
+	if (strcmp(section, DDL_VALIDATE) == 0 || strcmp(section, DDL_ASIDE_VALIDATE) == 0)
 		state->validated[i] = true;
 	else if (strcmp(section, DDL_REFRESH) == 0)
 		state->refreshed[i] = true;
@@ -41,15 +41,16 @@ static void take_row(struct ddl_state *state, const char *section, int id, const
 }
 
 int ddl_state_load(struct ddl_state *ret, struct pg *pg, const char *run, const struct archive *a,
-		   struct err *e)
+		   bool aside, struct err *e)
 {
 	struct ddl_state state = { .archive = a };
 	size_t n = (size_t)a->n_entries + 1;
 	PGresult *res = NULL;
 
 	if (pg_query_params(pg,
-			    "SELECT section, entry, outcome FROM neonferry.object WHERE run = $1",
-			    1, &run, &res, e) < 0)
+			    "SELECT section, entry, outcome FROM neonferry.object WHERE run = $1"
+			    " AND starts_with(section, 'aside') = $2::bool",
+			    2, (const char *const[]){ run, aside ? "t" : "f" }, &res, e) < 0)
 		return err_note(e, "reading the ledger");
 	state.outcome = calloc(n, sizeof *state.outcome);
 	state.validated = calloc(n, sizeof *state.validated);
@@ -99,6 +100,12 @@ char *ddl_state_record(const struct ddl *d, const struct archive *a, int i, cons
 
 	ddl_object_record(&t, d, section, entry->dump_id, entry->tag, ddl_outcome_name(outcome),
 			  detail);
+	if (strcmp(section, DDL_ASIDE) == 0) {
+		text_add(&t, " UPDATE neonferry.set_aside SET restored = clock_timestamp() WHERE"
+			     " run = ");
+		text_add_literal(&t, d->run);
+		text_addf(&t, " AND seq = %d;", entry->dump_id);
+	}
 	return text_take(&t, &ignored);
 }
 

@@ -7,10 +7,13 @@
 
 #include "schema/ddl_batch.h"
 
-#define DDL_PRE	     "pre-data"
+#define DDL_PRE      "pre-data"
 #define DDL_POST     "post-data"
 #define DDL_VALIDATE "validate"
 #define DDL_REFRESH  "refresh"
+/* What was set aside and is put back: the same, with set_aside.seq as entry. */
+#define DDL_ASIDE          "aside"
+#define DDL_ASIDE_VALIDATE "aside-validate"
 
 enum ddl_outcome { DDL_PENDING = 0, DDL_APPLIED, DDL_PRESENT, DDL_LEFT_OUT };
 
@@ -20,11 +23,12 @@ struct ddl_state {
 	enum ddl_outcome *outcome;
 	bool *validated; /* DDL_VALIDATE row is there */
 	bool *refreshed; /* DDL_REFRESH row is there */
-	int n_known;	 /* rows found */
+	int n_known;     /* rows found */
 };
 
+/* aside: the rows of DDL_ASIDE..., else those of the archive. */
 int ddl_state_load(struct ddl_state *ret, struct pg *pg, const char *run, const struct archive *a,
-		   struct err *e) MUST_CHECK;
+		   bool aside, struct err *e) MUST_CHECK;
 void ddl_state_done(struct ddl_state *state);
 
 /*
@@ -54,7 +58,8 @@ struct ddl_present;
 
 int ddl_present_load(struct ddl_present **ret, struct pg *pg, struct err *e) MUST_CHECK;
 void ddl_present_free(struct ddl_present *p);
-/* True where an object of the entry's kind and name exists; false also for kinds it does not know. */
+/* True where an object of the entry's kind and name exists; false also for kinds it does not know.
+ */
 bool ddl_present_has(const struct ddl_present *p, const struct archive_entry *entry);
 /* True for the kinds that only the server's "already exists" can tell. */
 bool ddl_present_asks_server(const struct archive_entry *entry);

@@ -1,0 +1,232 @@
+#include "schema/ddl_post.h"
+
+#include "schema/sqltext.h"
+
+#include <string.h>
+
+/* How many broken keys are named. */
+#define OFFENDERS 10
+
+static const char settings[] = "SET client_min_messages = warning";
+
+/* --- the statement --- */
+
+/* Looks for NOT VALID and NOT ENFORCED in what follows pos, and for the statement's end. */
+static bool is_unchecked(const char *pos, const char **ret_end)
+{
+	struct sqltext_token t;
+	bool not_before = false, found = false;
+	int depth = 0;
+
+	*ret_end = pos;
+	while ((t = sqltext_next(&pos)).kind != SQLTEXT_END) {
+		depth += sqltext_is_sign(&t, '(') - sqltext_is_sign(&t, ')');
+		if (depth == 0 && sqltext_is_sign(&t, ';'))
+			break;
+		if (depth == 0 && not_before &&
+		    (sqltext_is(&t, "VALID") || sqltext_is(&t, "ENFORCED")))
+			found = true;
+		not_before = sqltext_is(&t, "NOT");
+		*ret_end = t.at + t.len;
+	}
+	return found;
+}
+
+bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate)
+{
+	const char *p = sql, *end;
+	AUTO_TEXT struct text table = TEXT_INIT;
+	AUTO_TEXT struct text name = TEXT_INIT;
+	char *add = NULL, *validate = NULL;
+
+	/* Without ONLY it is a partitioned table, which takes no NOT VALID. */
+	if (!sqltext_words(&p, (const char *const[]){ "ALTER", "TABLE", "ONLY", NULL }) ||
+	    !sqltext_qname(&p, &table) ||
+	    !sqltext_words(&p, (const char *const[]){ "ADD", "CONSTRAINT", NULL }) ||
+	    !sqltext_qname(&p, &name) ||
+	    !sqltext_words(&p, (const char *const[]){ "FOREIGN", "KEY", NULL }) ||
+	    is_unchecked(p, &end))
+		return false;
+	if (asprintf(&add, "%.*s NOT VALID%s", (int)(end - sql), sql, end) < 0)
+		return false;
+	if (asprintf(&validate, "ALTER TABLE %s VALIDATE CONSTRAINT %s;", text_str(&table),
+		     text_str(&name)) < 0) {
+		free(add);
+		return false;
+	}
+	*ret_add = add;
+	*ret_validate = validate;
+	return true;
+}
+
+/* --- what breaks it --- */
+
+/* A query that lists the broken keys, written by the server from its catalog. */
+static const char offenders_sql[] =
+	"SELECT pg_catalog.format('SELECT DISTINCT ROW(%%s)::text FROM ONLY %%s f WHERE %%s AND NOT"
+	" EXISTS (SELECT 1 FROM %%s p WHERE %%s) LIMIT %d',"
+	" pg_catalog.string_agg(pg_catalog.format('f.%%I', fa.attname), ', ' ORDER BY k.i),"
+	" c.conrelid::pg_catalog.regclass,"
+	" pg_catalog.string_agg(pg_catalog.format('f.%%I IS NOT NULL', fa.attname), ' AND '),"
+	" c.confrelid::pg_catalog.regclass,"
+	" pg_catalog.string_agg(pg_catalog.format('p.%%I OPERATOR(%%I.%%s) f.%%I', pa.attname,"
+	" n.nspname, o.oprname, fa.attname), ' AND '))"
+	" FROM pg_catalog.pg_constraint c,"
+	" LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey),"
+	" pg_catalog.unnest(c.conpfeqop)) WITH ORDINALITY AS k(f, p, op, i)"
+	" JOIN pg_catalog.pg_attribute fa ON fa.attnum = k.f"
+	" JOIN pg_catalog.pg_attribute pa ON pa.attnum = k.p"
+	" JOIN pg_catalog.pg_operator o ON o.oid = k.op"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace"
+	" WHERE fa.attrelid = c.conrelid AND pa.attrelid = c.confrelid AND c.contype = 'f' AND (%s)"
+	" GROUP BY c.oid, c.conrelid, c.confrelid";
+
+void ddl_foreign_offenders(struct pg *pg, const char *constraint, struct text *ret)
+{
+	AUTO(free) char *sql = NULL;
+	AUTO(pgresult) PGresult *res = NULL;
+	struct err ignored = ERR_INIT;
+
+	if (pg_valuef(pg, &sql, &ignored, offenders_sql, OFFENDERS + 1, constraint) < 0 || !sql ||
+	    pg_query(pg, sql, &res, &ignored) < 0)
+		return;
+	for (int i = 0; i < PQntuples(res); i++)
+		text_addf(ret, "%s%s", i ? ", " : "",
+			  i < OFFENDERS ? PQgetvalue(res, i, 0) : "...");
+}
+
+static void name_offenders(struct ddl_session *s, const struct archive_entry *entry, struct err *e)
+{
+	AUTO_TEXT struct text where = TEXT_INIT;
+	AUTO_TEXT struct text keys = TEXT_INIT;
+	AUTO_TEXT struct text table = TEXT_INIT;
+
+	text_add_qname(&table, entry->schema, entry->table);
+	text_add(&where, "c.conname = ");
+	text_add_literal(&where, entry->tag + strlen(entry->table) + 1);
+	text_add(&where, " AND c.conrelid = pg_catalog.to_regclass(");
+	text_add_literal(&where, text_str(&table));
+	text_add(&where, ")");
+	ddl_foreign_offenders(s->pg, text_str(&where), &keys);
+	if (keys.len > 0)
+		err_note(e, "checking the keys %s", text_str(&keys));
+	e->hint[0] = '\0';
+	err_hint(e,
+		 "add or correct these rows in source and target, or drop the foreign key in the "
+		 "source, then resume");
+}
+
+/* --- the steps --- */
+
+static bool is_foreign(const struct ddl_post *p, int i)
+{
+	return p->archive->entries[i].section == ARCHIVE_POST_DATA &&
+	       strcmp(p->archive->entries[i].type, "FK CONSTRAINT") == 0;
+}
+
+static int add_work(struct ddl_session *s, void *ctx, struct err *e)
+{
+	struct ddl_post *p = ctx;
+	struct ddl_items items = { 0 };
+	struct ddl_state state;
+	int rc = 0;
+
+	if (ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
+		return -1;
+	ddl_state_done(&p->state);
+	p->state = state;
+	for (int i = 0; rc == 0 && i < p->archive->n_entries; i++) {
+		char *add = NULL, *validate = NULL;
+		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_PENDING)
+			continue;
+		(void)ddl_foreign_split(p->archive->entries[i].sql, &add, &validate);
+		free(validate);
+		p->state.outcome[i] = DDL_APPLIED;
+		rc = ddl_state_add(&items, p->d, p->archive, i, ddl_post_section(p), DDL_APPLIED,
+				   NULL, add, e);
+	}
+	if (rc == 0)
+		rc = ddl_batch_run(s, &items, p->phase, ddl_post_judge, p, e);
+	ddl_items_done(&items);
+	return rc;
+}
+
+struct validation {
+	struct ddl_post *p;
+	struct ddl_items items; /* one task each */
+};
+
+static int collect(struct ddl_session *s, void *ctx, struct err *e)
+{
+	struct validation *v = ctx;
+	struct ddl_post *p = v->p;
+	struct ddl_state state;
+	int rc = 0;
+
+	/* Again from the ledger: what was found present by a judge is not ours to validate. */
+	if (ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
+		return -1;
+	ddl_state_done(&p->state);
+	p->state = state;
+	ddl_items_done(&v->items);
+	for (int i = 0; rc == 0 && i < p->archive->n_entries; i++) {
+		char *add = NULL, *validate = NULL;
+		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_APPLIED ||
+		    p->state.validated[i] ||
+		    !ddl_foreign_split(p->archive->entries[i].sql, &add, &validate))
+			continue;
+		free(add);
+		rc = ddl_state_add(&v->items, p->d, p->archive, i,
+				   p->aside ? DDL_ASIDE_VALIDATE : DDL_VALIDATE, DDL_APPLIED, NULL,
+				   validate, e);
+	}
+	return rc;
+}
+
+struct one_validation {
+	struct validation *v;
+	const struct ddl_item *item;
+};
+
+static int validate_work(struct ddl_session *s, void *ctx, struct err *e)
+{
+	struct one_validation *one = ctx;
+	const struct ddl_post *p = one->v->p;
+
+	if (ddl_batch_one(s, one->item, e) == 0)
+		return 0;
+	/* A lost reply: the earlier attempt's claim is there, so it is done. */
+	if (strcmp(e->constraint, LEDGER_OBJECT_KEY) == 0) {
+		*e = ERR_INIT;
+		return 0;
+	}
+	if (strcmp(e->sqlstate, "23503") == 0)
+		name_offenders(s, &p->archive->entries[one->item->number], e);
+	return err_note(e, "validating %s", one->item->label);
+}
+
+static int validate_task(struct ddl_session *s, int i, void *ctx, struct err *e)
+{
+	struct validation *v = ctx;
+	struct one_validation one = { .v = v, .item = &v->items.list[i] };
+
+	ddl_phase_step(v->p->phase, 0, one.item->label);
+	return ddl_session_do(s, validate_work, &one, e);
+}
+
+int ddl_foreign_keys(struct ddl_post *p, struct err *e)
+{
+	struct validation v = { .p = p };
+	struct ddl_session s;
+
+	ddl_session_init(&s, p->d, p->d->stop, "ddl", settings);
+	int rc = ddl_session_do(&s, add_work, p, e);
+	if (rc == 0)
+		rc = ddl_session_do(&s, collect, &v, e);
+	ddl_session_done(&s);
+	if (rc == 0)
+		rc = ddl_parallel(p->d, "validate", settings, p->d->jobs, v.items.n, validate_task,
+				  &v, e);
+	ddl_items_done(&v.items);
+	return rc;
+}
