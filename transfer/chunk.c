@@ -28,7 +28,11 @@ void chunk_drop_data(struct chunk *c)
 {
 	if (c->data)
 		c->raw_bytes = c->len;
-	free(c->data);
+	if (c->data && c->shelf)
+		shelf_give(c->shelf, c->data);
+	else
+		free(c->data);
+	c->shelf = NULL;
 	c->data = NULL;
 	c->len = c->cap = 0;
 	if (c->budget && c->charged)

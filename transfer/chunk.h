@@ -17,6 +17,7 @@
 
 #include "common/budget.h"
 #include "common/tally.h"
+#include "transfer/shelf.h"
 
 /* Rows of one collection inside a chunk. */
 struct chunk_part {
@@ -41,6 +42,7 @@ struct chunk {
 	uint64_t file_bytes;   /* size of the spill file, 0 when there is none */
 	struct budget *budget; /* where `charged` was taken from; may be NULL */
 	uint64_t charged;
+	struct shelf *shelf;	       /* data came from it and goes back there; may be NULL */
 };
 
 #define CHUNK_ID_LEN 96

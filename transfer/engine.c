@@ -56,17 +56,24 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/* A small chunk does not keep a large buffer from the next one. */
+static void fit(struct chunk *c)
+{
+	char *small = malloc(c->len > 0 ? c->len : 1);
+
+	if (!small)
+		return;
+	memcpy(small, c->data, c->len);
+	shelf_give(c->shelf, c->data);
+	c->shelf = NULL;
+	c->data = small;
+	c->cap = c->len;
+}
+
 int engine_pass_on(struct engine *g, struct chunk *c, struct err *e)
 {
-	/* What doubling left over goes back before the chunk is kept for long. */
-	if (c->data && c->cap - c->len > ((size_t)1 << 20)) {
-		char *fitted = realloc(c->data, c->len > 0 ? c->len : 1);
-
-		if (fitted) {
-			c->data = fitted;
-			c->cap = c->len;
-		}
-	}
+	if (c->data && c->shelf && c->len < c->cap / 2)
+		fit(c);
 	if (budget_take(g->budget, c->len, e) < 0) {
 		chunk_free(c);
 		return -1;
@@ -98,6 +105,8 @@ static int size_memory(struct engine *g, struct err *e)
 		limit = s->memory / (4 * (uint64_t)s->workers);
 	g->chunk_limit = limit > MIN_CHUNK ? limit : MIN_CHUNK;
 	g->keep_limit = (s->memory - holders * g->chunk_limit) / 2;
+	if (shelf_new(&g->shelf, g->chunk_limit, 2, e) < 0)
+		return -1;
 	return budget_new(&g->budget, s->memory - holders * g->chunk_limit, e);
 }
 
@@ -330,6 +339,7 @@ static void engine_done(struct engine *g)
 		queue_free(g->to_worker[i]);
 	free(g->to_worker);
 	outbox_free(g->outbox);
+	shelf_free(g->shelf); /* after all chunks */
 	budget_free(g->budget);
 	free(g->line_of);
 	free(g->ranges);

@@ -42,6 +42,7 @@ struct engine {
 	void *captured_ctx;
 	/* the engine's own */
 	struct budget *budget;
+	struct shelf *shelf; /* buffers of chunk_limit bytes */
 	struct outbox *outbox;
 	struct queue **to_worker;
 	uint64_t chunk_limit, keep_limit;

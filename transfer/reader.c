@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAP ((size_t)256 << 10)
 #define GIVE_UP_MS ((uint64_t)10 * 60 * 1000)
 
 /* What a reader knows of one route of its range. */
@@ -135,18 +134,16 @@ static int close_all(struct reader *r, struct err *e)
 
 /* --- appending --- */
 
-static int grow(struct chunk *c, size_t more, struct err *e)
+/* A chunk of its usual size comes from the shelf; one row that is larger has memory of its own. */
+static int get_buffer(struct engine *g, struct chunk *c, size_t len, struct err *e)
 {
-	size_t cap = c->cap ? c->cap : FIRST_CAP;
-	char *grown;
+	bool usual = len <= shelf_size(g->shelf);
 
-	while (cap < c->len + more)
-		cap *= 2;
-	grown = realloc(c->data, cap);
-	if (!grown)
+	c->data = usual ? shelf_take(g->shelf) : malloc(len);
+	if (!c->data)
 		return err_nomem(e);
-	c->data = grown;
-	c->cap = cap;
+	c->shelf = usual ? g->shelf : NULL;
+	c->cap = usual ? shelf_size(g->shelf) : len;
 	return 0;
 }
 
@@ -162,9 +159,8 @@ static int make_room(struct reader *r, int route, uint64_t position, size_t len,
 	if (!lane->open && open_chunk(r, route, e) < 0)
 		return -1;
 	c = lane->open;
-	if (c->len + len > c->cap)
-		return grow(c, len, e);
-	return 0;
+	/* The row fits what is there: else the chunk was sealed, and this is its first row. */
+	return c->data ? 0 : get_buffer(r->g, c, len, e);
 }
 
 /* 1: the row is wanted by this lane; 0: a known chunk has it. */

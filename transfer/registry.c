@@ -122,6 +122,7 @@ static struct registry_entry *new_entry(const struct chunk *c, bool on_disk, boo
 	entry->chunk = *c;
 	entry->chunk.data = NULL;
 	entry->chunk.budget = NULL;
+	entry->chunk.shelf = NULL;
 	entry->chunk.charged = 0;
 	entry->chunk.cap = 0;
 	entry->on_disk = on_disk;

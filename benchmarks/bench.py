@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Speed against peers and limits, as ratios within one run.
+
+    benchmarks/bench.py SCENARIO... [--binary build/neonferry] [--rows N] [--runs 5] [--json FILE]
+
+Scenarios: copy run memory collections many-tables (see docs/benchmarks.md). Each starts its own two
+servers on loopback, the target over TLS and as a role without superuser, the same for everybody.
+Two warm-ups are thrown away, contestants take turns, medians are compared: machines are noisy, so
+only ratios of one run mean anything.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+
+from cluster import make_source, make_target, psql_env  # noqa: E402
+
+SERVER = {"shared_buffers": "512MB", "max_wal_size": "8GB", "full_page_writes": "on", "fsync": "off",
+          "checkpoint_timeout": "30min"}
+
+FILL = """
+CREATE TABLE documents (id uuid, collection_name text, user_id text, content text, metadata jsonb,
+    embedding vector(1536), created_at timestamptz, updated_at timestamptz);
+ALTER TABLE documents ALTER embedding SET STORAGE external;
+SELECT setseed(0.5);
+CREATE TEMP TABLE pool AS SELECT i, (SELECT array_agg((random() - 0.5)::real) FROM
+    generate_series(1, 1536) g WHERE i = i)::vector(1536) AS v FROM generate_series(1, 2000) i;
+ALTER TABLE pool ADD PRIMARY KEY (i);
+INSERT INTO documents SELECT md5(n::text)::uuid,
+    (ARRAY['applications','companies','questions','resumes','notes','mails'])[1 + n % 6],
+    'user_' || n % 500, repeat(md5(n::text) || ' ', 10),
+    jsonb_build_object('n', n, 'kind', md5((n % 100)::text)), p.v,
+    timestamptz '2026-01-01' + n * interval '1 second', now()
+    FROM generate_series(1, {rows}) n JOIN pool p ON p.i = 1 + n % 2000 ORDER BY n;
+VACUUM (ANALYZE) documents;
+"""
+
+
+class Lab:
+    """Source and target, and the ways to move a table between them."""
+
+    def __init__(self, args):
+        self.args = args
+        self.source = make_source(conf=SERVER)
+        self.target = make_target(conf=SERVER)
+        self.dir = tempfile.mkdtemp(prefix="neonferry-bench-")
+        self.runs = 0
+
+    def __enter__(self):
+        self.source.__enter__()
+        self.target.__enter__()
+        return self
+
+    def __exit__(self, *unused):
+        self.source.__exit__(None, None, None)
+        self.target.__exit__(None, None, None)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def empty_target(self):
+        self.target.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; TRUNCATE documents")
+        self.target.psql("CHECKPOINT", user="postgres")
+
+    def neonferry(self, command, *options):
+        """Runs it; returns (seconds, peak KiB, output)."""
+        self.runs += 1
+        argv = [self.args.binary, command, "--source", self.source.uri(), "--target", self.target.uri(),
+                "--run-dir", f"{self.dir}/run{self.runs}", "--quiet", "--yes", *options]
+        return timed(argv)
+
+    def psql_pipes(self, halves, fmt):
+        """One `psql COPY | psql COPY` for each half, by ctid."""
+        pages = int(self.source.value("SELECT pg_relation_size('documents') / 8192"))
+        cut = [i * pages // halves for i in range(halves)] + [pages]
+        script = []
+        for a, b in zip(cut, cut[1:]):
+            script.append(
+                f"psql -XAtq \"$S\" -c \"COPY (SELECT * FROM documents WHERE ctid >= '({a},0)' AND ctid < "
+                f"'({b},0)') TO STDOUT ({fmt})\" | psql -XAtq \"$T\" -c \"COPY documents FROM STDIN ({fmt})\" &")
+        env = dict(psql_env(), S=self.source.uri(), T=self.target.uri())
+        return timed(["bash", "-c", "\n".join(script) + "\nwait"], env)
+
+
+def timed(argv, env=None):
+    """(seconds, peak KiB of the largest process, output); a failure ends the benchmark."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as out:
+        child = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, env=env)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+        out.seek(0)
+        text = out.read().decode(errors="replace")
+    if child.returncode != 0:
+        sys.exit(f"{argv[0]} {argv[1]} ended with {child.returncode}:\n{text}")
+    return seconds, usage.ru_maxrss, text
+
+
+def contest(contestants, before, runs, warmups=2):
+    """Takes turns; returns {name: [seconds...]} and {name: peak KiB}."""
+    seconds, peak = {n: [] for n in contestants}, {n: 0 for n in contestants}
+    for turn in range(runs + warmups):
+        for name, run in contestants.items():
+            before()
+            took, rss, _ = run()
+            if turn >= warmups:
+                seconds[name].append(took)
+                peak[name] = max(peak[name], rss)
+            print(f"  {'warm-up' if turn < warmups else 'run %d' % (turn - warmups + 1)}: "
+                  f"{name} {took:.2f} s, {rss // 1024} MB", flush=True)
+    return seconds, peak
+
+
+def report(title, seconds, peak, base):
+    print(f"\n{title} (median, spread, ratio to {base}, peak memory)")
+    medians = {n: statistics.median(s) for n, s in seconds.items()}
+    for name, s in seconds.items():
+        print(f"  {name:38} {medians[name]:7.2f} s  {min(s):.2f}-{max(s):.2f}  "
+              f"{medians[name] / medians[base]:5.2f}  {peak[name] // 1024:5} MB")
+    return {"title": title, "base": base, "median_s": medians, "all_s": seconds,
+            "peak_mib": {n: p // 1024 for n, p in peak.items()}}
+
+
+def bench_copy(args):
+    with Lab(args) as lab:
+        lab.source.psql(FILL.format(rows=args.rows))
+        lab.target.psql("CREATE TABLE documents (id uuid, collection_name text, user_id text, content text, "
+                        "metadata jsonb, embedding vector(1536), created_at timestamptz, updated_at timestamptz)")
+        common = ("--collection-column", "documents=collection_name", "--table", "documents")
+        contestants = {
+            "psql binary, two ctid halves": lambda: lab.psql_pipes(2, "FORMAT binary"),
+            "neonferry copy --spill none": lambda: lab.neonferry("copy", "--spill", "none", *common),
+            "neonferry copy --spill always": lambda: lab.neonferry("copy", "--spill", "always", *common),
+            "psql text, two ctid halves": lambda: lab.psql_pipes(2, "FORMAT text"),
+        }
+        seconds, peak = contest(contestants, lab.empty_target, args.runs)
+        return report(f"copy of {args.rows} rows", seconds, peak, "psql binary, two ctid halves")
+
+
+def bench_run(args):
+    """Everything included: schema, data, indexes, constraints, proof; against the packaged peers."""
+    with Lab(args) as lab:
+        lab.source.psql(FILL.format(rows=args.rows))
+        lab.source.psql("ALTER TABLE documents ADD PRIMARY KEY (id); CREATE INDEX ON documents "
+                        "(collection_name); CREATE INDEX ON documents USING gin (metadata)")
+
+        def empty():
+            lab.target.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS documents")
+            lab.target.psql("CHECKPOINT", user="postgres")
+
+        env = dict(psql_env(), S=lab.source.uri(), T=lab.target.uri())
+        contestants = {
+            "neonferry run": lambda: lab.neonferry("run", "--collection-column", "documents=collection_name"),
+            "pg_dump -Fc -Z0 | pg_restore": lambda: timed(
+                ["bash", "-c", "set -o pipefail; pg_dump -Fc -Z0 --no-owner --no-acl -t documents \"$S\" | "
+                 "pg_restore --no-owner --no-acl -d \"$T\""], env),
+        }
+        if shutil.which("pgcopydb"):
+            work = f"{lab.dir}/pgcopydb"
+            contestants["pgcopydb clone (packaged), 2 jobs"] = lambda: timed(
+                ["bash", "-c", f"rm -rf {work}; pgcopydb clone --dir {work} --source \"$S\" --target \"$T\" "
+                 "--no-owner --no-acl --no-comments --table-jobs 2 --index-jobs 2 --skip-extensions "
+                 "--split-tables-larger-than 100MB"], env)
+        seconds, peak = contest(contestants, empty, args.runs, warmups=1)
+        return report(f"run of {args.rows} rows, everything included", seconds, peak, "neonferry run")
+
+
+def bench_memory(args):
+    with Lab(args) as lab:
+        lab.source.psql(FILL.format(rows=args.rows))
+        lab.source.psql("ALTER TABLE documents ADD bin text; UPDATE documents SET bin = 'c' || (get_byte("
+                        "uuid_send(id), 0) % 27); VACUUM FULL documents")
+        lab.target.psql("CREATE TABLE documents (id uuid, collection_name text, user_id text, content text, "
+                        "metadata jsonb, embedding vector(1536), created_at timestamptz, updated_at timestamptz, "
+                        "bin text)")
+        def copy(column, *options):
+            return lambda: lab.neonferry("copy", "--collection-column", f"documents={column}", *options)
+        contestants = {
+            "default memory": copy("collection_name"),
+            "--memory 64M": copy("collection_name", "--memory", "64M"),
+            "--memory 64M, 27 collections": copy("bin", "--memory", "64M"),
+            "--memory 64M --spill none, 27 collections": copy("bin", "--memory", "64M", "--spill", "none"),
+        }
+        seconds, peak = contest(contestants, lab.empty_target, args.runs, warmups=1)
+        return report(f"memory, {args.rows} rows", seconds, peak, "default memory")
+
+
+def bench_collections(args):
+    """Interleaved collections against the same table undivided; many tiny collections."""
+    with Lab(args) as lab:
+        lab.source.psql("""CREATE TABLE documents (id int, collection_name text, embedding vector(100));
+            SELECT setseed(0.5);
+            INSERT INTO documents SELECT n, 'c' || n % 27, (SELECT array_agg(random()::real) FROM
+            generate_series(1, 100) g WHERE n = n)::vector(100) FROM generate_series(1, %d) n;
+            ALTER TABLE documents ADD tiny text; UPDATE documents SET tiny = 'c' || n FROM (SELECT 1) x, LATERAL
+            (SELECT id %% 5000 AS n) y; VACUUM FULL documents; ANALYZE documents""" % (args.rows * 3))
+        lab.target.psql("CREATE TABLE documents (id int, collection_name text, embedding vector(100), tiny text)")
+        def copy(*options):
+            return lambda: lab.neonferry("copy", "--spill", "none", *options)
+        contestants = {
+            "undivided": copy(),
+            "27 collections": copy("--collection-column", "documents=collection_name"),
+            "5,000 collections": copy("--collection-column", "documents=tiny"),
+        }
+        seconds, peak = contest(contestants, lab.empty_target, args.runs)
+        return report(f"collections, {args.rows * 3} rows of vector(100)", seconds, peak, "undivided")
+
+
+def bench_many_tables(args):
+    with Lab(args) as lab:
+        lab.source.psql("DO $$ BEGIN FOR i IN 1..5000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, "
+                        "v text)', i); IF i % 10 = 0 THEN EXECUTE format('INSERT INTO t%s VALUES (1, ''x'')', i); "
+                        "END IF; IF i % 500 = 0 THEN COMMIT; END IF; END LOOP; END $$")
+        plan, _, _ = timed([args.binary, "plan", "--source", lab.source.uri(), "--quiet"])
+        print(f"plan of 5,000 tables: {plan:.2f} s", flush=True)
+        run, rss, _ = lab.neonferry("run")
+        print(f"run of 5,000 tables: {run:.2f} s, {rss // 1024} MB")
+        return {"title": "5,000 tables", "plan_s": plan, "run_s": run, "peak_mib": rss // 1024}
+
+
+SCENARIOS = {"copy": bench_copy, "run": bench_run, "memory": bench_memory, "collections": bench_collections,
+             "many-tables": bench_many_tables}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("scenario", nargs="+", choices=sorted(SCENARIOS))
+    p.add_argument("--binary", default=os.path.join(ROOT, "build", "neonferry"))
+    p.add_argument("--rows", type=int, default=100000)
+    p.add_argument("--runs", type=int, default=5)
+    p.add_argument("--json")
+    args = p.parse_args()
+    results = [SCENARIOS[name](args) for name in args.scenario]
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as f:
+            json.dump(results, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()
