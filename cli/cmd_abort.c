@@ -50,7 +50,8 @@ int cmd_abort(const struct opts *o)
 
 	if (abort_run(o, &ends, &dir, &e)) {
 		say_error(&e);
-		return (int)exit_of_error(&e, false);
+		/* a part may be gone already; where nobody answered, nothing is */
+		return (int)exit_of_error(&e, e.kind != ERR_NETWORK && e.kind != ERR_REFUSED);
 	}
 	say_out("%s: aborted%s\n", dir, opt_flag(o, OPT_ID_KEEP_DATA) ? ", its data left" : "");
 	return EXIT_DONE;

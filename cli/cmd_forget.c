@@ -25,7 +25,8 @@ int cmd_forget(const struct opts *o)
 
 	if (forget(o, &ends, &dir, &e)) {
 		say_error(&e);
-		return (int)exit_of_error(&e, false);
+		/* a part may be gone already; where nobody answered, nothing is */
+		return (int)exit_of_error(&e, e.kind != ERR_NETWORK && e.kind != ERR_REFUSED);
 	}
 	say_out("%s: forgotten\n", dir);
 	return EXIT_DONE;

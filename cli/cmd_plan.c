@@ -72,17 +72,24 @@ static json_t *table_row(const json_t *t)
 
 static void add_collections(struct text *out, const json_t *t)
 {
-	static const char *const keys[] = { "name", "rows", NULL };
+	static const char *const keys[] = { "collection", "rows", NULL };
 	const json_t *collections = json_object_get(t, "collections");
+	json_t *rows = json_array();
 
-	if (json_array_size(collections) == 0)
-		return;
+	for (size_t i = 0; i < json_array_size(collections); i++) {
+		const json_t *c = json_array_get(collections, i);
+		const char *name = json_string_value(json_object_get(c, "name"));
+		name = !name ? "(no collection)" : *name ? name : "\"\"";
+		json_array_append_new(rows, json_pack("{s:s, s:O}", "collection", name, "rows",
+						      json_object_get(c, "rows")));
+	}
 	text_add(out, "\n");
 	say_add_clean(out, json_string_value(json_object_get(t, "name")));
 	text_add(out, " by ");
 	say_add_clean(out, json_string_value(json_object_get(t, "collection_column")));
 	text_add(out, ":\n");
-	show_table(out, collections, keys, 2, MAX_COLLECTIONS);
+	show_table(out, rows, keys, 2, MAX_COLLECTIONS);
+	json_decref(rows);
 }
 
 static void print(const json_t *plan)
@@ -99,7 +106,8 @@ static void print(const json_t *plan)
 		json_array_append_new(rows, table_row(json_array_get(tables, i)));
 	show_table(&t, rows, keys, 0, 0);
 	for (size_t i = 0; i < json_array_size(tables); i++)
-		add_collections(&t, json_array_get(tables, i));
+		if (json_array_size(json_object_get(json_array_get(tables, i), "collections")))
+			add_collections(&t, json_array_get(tables, i));
 	if (json_array_size(left_out)) {
 		text_add(&t, "\nleft out:\n");
 		show_table(&t, left_out, left_keys, 2, 0);

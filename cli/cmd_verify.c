@@ -165,6 +165,15 @@ static const struct proof_collection *find_collection(const struct proof_collect
 	return NULL;
 }
 
+/* The rows without a collection come last. */
+static int by_name(const void *a, const void *b)
+{
+	const char *x = ((const struct proof_collection *)a)->name;
+	const char *y = ((const struct proof_collection *)b)->name;
+
+	return x && y ? strcmp(x, y) : (x == NULL) - (y == NULL);
+}
+
 /* Both ends' collections in one list: those of the source with what was found, then the others. */
 static int merge(struct pair *p, struct proof_collection *a, int n_a,
 		 const struct proof_collection *b, int n_b, struct err *e)
@@ -190,6 +199,7 @@ static int merge(struct pair *p, struct proof_collection *a, int n_a,
 		all[n].name = b[i].name ? strdup(b[i].name) : NULL;
 		n++;
 	}
+	qsort(all, (size_t)n, sizeof(*all), by_name);
 	p->proof.collections = all;
 	p->proof.n_collections = n;
 	return 0;
@@ -328,6 +338,20 @@ static struct run_table_result *as_results(const struct verify *v)
 	return tables;
 }
 
+/* What a verification does not know: bytes moved, a reason to switch over. */
+static void trim(json_t *document)
+{
+	json_t *row;
+	size_t i;
+
+	json_object_del(document, "application");
+	json_array_foreach(json_object_get(document, "tables"), i, row)
+	{
+		json_object_del(row, "bytes");
+		json_object_del(row, "binary");
+	}
+}
+
 static enum exit_status answer(const struct verify *v, const struct err *e, uint64_t started)
 {
 	struct proof_table *proofs = calloc((size_t)v->n + 1, sizeof(*proofs));
@@ -342,7 +366,7 @@ static enum exit_status answer(const struct verify *v, const struct err *e, uint
 	summary_count(&s, &different, &unproven);
 	s.status = e ? exit_of_error(e, false) : exit_of_proof(different, unproven);
 	json_t *document = summary_json(&s);
-	json_object_del(document, "application");
+	trim(document);
 	if (e)
 		say_error(e);
 	summary_print(document);

@@ -51,10 +51,11 @@ const struct command command_table[COMMAND_N] = {
 		.summary = "go on with a run that stopped",
 		.about =
 			"RUN is a run folder, or the name of one in ./neonferry-runs; without it, the one "
-			"run there that has not finished. Both ends are named as for `neonferry run`, since "
-			"passwords are not kept. The source is not needed once it was read completely.",
+			"run there that has not finished. The run folder remembers both ends, but no "
+			"password: give it as for `neonferry run` (--source, --target or the environment), "
+			"or by ~/.pgpass or PGPASSWORD. The source is not needed once it was read completely.",
 		.examples = "neonferry resume\n"
-			    "neonferry resume chat-pgvector-20261121-101500",
+			    "neonferry resume 20261121-101500-4f2a",
 	},
 	[COMMAND_STATUS] = {
 		.name = "status", .args = "[RUN]", .max_args = 1, .call = cmd_status,
@@ -80,7 +81,7 @@ const struct command command_table[COMMAND_N] = {
 			"Removes what neonferry recorded about a finished run: its rows in the schema "
 			"\"neonferry\" of the target (the schema itself with the last run) and the run "
 			"folder. The moved data stays.",
-		.examples = "neonferry forget chat-pgvector-20261121-101500",
+		.examples = "neonferry forget 20261121-101500-4f2a",
 	},
 	[COMMAND_VERIFY] = {
 		.name = "verify", .args = "", .call = cmd_verify,

@@ -17,7 +17,7 @@ static struct {
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool running, ending;
-	char now[512]; /* the last event's sentence */
+	char now[512]; /* the sentence of the last event that is not said by itself */
 	struct frame frame;
 } display = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -51,10 +51,11 @@ void display_event(UNUSED void *ctx, enum event_level level, const char *name, c
 		say_warning("%s", sentence);
 	else if (level == EVENT_NOTICE)
 		say_note("%s", sentence);
-	if (level == EVENT_DEBUG || strcmp(name, "phase") == 0) /* phases have a place of their own */
+	if (level != EVENT_INFO) /* the others are said above, or to nobody */
 		return;
+	bool phase = strcmp(name, "phase") == 0; /* has a place of its own, and ends what was */
 	pthread_mutex_lock(&display.lock);
-	strncpy(display.now, sentence, sizeof(display.now) - 1);
+	strncpy(display.now, phase ? "" : sentence, sizeof(display.now) - 1);
 	pthread_mutex_unlock(&display.lock);
 }
 

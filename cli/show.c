@@ -115,6 +115,14 @@ static void add_cell(struct text *t, const struct table_layout *l, int c, const 
 		frame_fit(t, s, l->width[c], say_is_utf8());
 }
 
+/* Ends a line without the spaces that fill its last cell. */
+static void end_line(struct text *t)
+{
+	while (t->len && t->data[t->len - 1] == ' ')
+		t->data[--t->len] = '\0';
+	text_add(t, "\n");
+}
+
 static void add_rows(struct text *t, const struct table_layout *l, const json_t *array, int indent,
 		     int max_rows)
 {
@@ -123,7 +131,7 @@ static void add_rows(struct text *t, const struct table_layout *l, const json_t 
 	text_addf(t, "%*s", indent, "");
 	for (int c = 0; c < l->n; c++)
 		add_cell(t, l, c, l->keys[c]);
-	text_add(t, "\n");
+	end_line(t);
 	for (size_t i = 0; i < n && (!max_rows || i < (size_t)max_rows); i++) {
 		text_addf(t, "%*s", indent, "");
 		for (int c = 0; c < l->n; c++) {
@@ -132,7 +140,7 @@ static void add_rows(struct text *t, const struct table_layout *l, const json_t 
 				    json_object_get(json_array_get(array, i), l->keys[c]));
 			add_cell(t, l, c, text_str(&cell));
 		}
-		text_add(t, "\n");
+		end_line(t);
 	}
 	if (max_rows && n > (size_t)max_rows)
 		text_addf(t, "%*s... and %zu more\n", indent, "", n - (size_t)max_rows);

@@ -32,8 +32,7 @@ static const char *verdict_color(const char *verdict)
 }
 
 /* Name, rows, bytes, digest, verdict: of a table or of a collection below it. */
-static void add_row(struct text *t, const json_t *row, const char *name, int indent, int name_cells,
-		    bool with_bytes)
+static void add_row(struct text *t, const json_t *row, const char *name, int indent, int name_cells)
 {
 	char buf[HUMAN_LEN];
 	const char *verdict = get_string(row, "verdict");
@@ -41,7 +40,8 @@ static void add_row(struct text *t, const json_t *row, const char *name, int ind
 	text_addf(t, "%*s", indent, "");
 	frame_fit(t, name, name_cells - indent, say_is_utf8());
 	text_addf(t, " %14s", human_count(buf, get_number(row, "rows")));
-	text_addf(t, " %10s", with_bytes ? human_bytes(buf, get_number(row, "bytes")) : "");
+	text_addf(t, " %10s", json_object_get(row, "bytes") ? human_bytes(buf, get_number(row, "bytes"))
+							    : "");
 	text_addf(t, "  %-16s", get_string(json_object_get(row, "digest"), "short"));
 	text_addf(t, "  %s%s%s\n", verdict_color(verdict), *verdict ? verdict : "-",
 		  say_color_out(SAY_PLAIN));
@@ -58,7 +58,8 @@ static void add_collections(struct text *t, const json_t *collections, int name_
 
 		if (same && shown >= MAX_COLLECTIONS)
 			continue;
-		add_row(t, row, name ? name : "(no collection)", 2, name_cells, false);
+		name = !name ? "(no collection)" : *name ? name : "\"\"";
+		add_row(t, row, name, 2, name_cells);
 		shown++;
 	}
 	if (shown < n)
@@ -92,6 +93,24 @@ static void add_note(struct text *t, const char *s)
 	text_add(t, "\n");
 }
 
+static void add_total(struct text *t, const json_t *tables, int cells)
+{
+	char rows_text[HUMAN_LEN], bytes_text[HUMAN_LEN];
+	uint64_t rows = 0, bytes = 0;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(tables, i, row)
+	{
+		rows += get_number(row, "rows");
+		bytes += get_number(row, "bytes");
+	}
+	text_addf(t, "%-*s %14s", cells, "total", human_count(rows_text, rows));
+	if (bytes)
+		text_addf(t, " %10s", human_bytes(bytes_text, bytes));
+	text_add(t, "\n");
+}
+
 static void add_tables(struct text *t, const json_t *tables)
 {
 	int cells = name_width(tables);
@@ -105,11 +124,12 @@ static void add_tables(struct text *t, const json_t *tables)
 	{
 		AUTO_TEXT struct text name = TEXT_INIT;
 		add_name(&name, row);
-		add_row(t, row, text_str(&name), 0, cells, true);
+		add_row(t, row, text_str(&name), 0, cells);
 		if (*get_string(row, "why"))
 			add_note(t, get_string(row, "why"));
 		add_collections(t, json_object_get(row, "collections"), cells);
 	}
+	add_total(t, tables, cells);
 }
 
 static void add_left_out(struct text *t, const json_t *left_out)
@@ -177,7 +197,8 @@ void summary_print(const json_t *document)
 		add_tables(&t, json_object_get(document, "tables"));
 		add_left_out(&t, json_object_get(document, "left_out"));
 		add_timings(&t, json_object_get(document, "timings_ms"));
-		add_facts(&t, json_object_get(document, "facts"));
+		if (!json_object_get(document, "error"))
+			add_facts(&t, json_object_get(document, "facts"));
 		if (application)
 			text_addf(&t, "\nnew setting of the application (the password is yours to add):\n"
 				      "  DATABASE_URL=%s\n", get_string(application, "DATABASE_URL"));
