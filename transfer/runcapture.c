@@ -153,15 +153,38 @@ static int save_sequences(struct run *r, struct err *e)
 	return rc;
 }
 
+/* The programs that read the archive must not be older than the one that wrote it. */
+static int save_version(struct run *r, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, "schema.json");
+	json_t *j = json_pack("{s:i}", "source_version", pg_version(r->source_pg));
+	int rc;
+
+	if (!path || !j) {
+		json_decref(j);
+		return err_nomem(e);
+	}
+	rc = file_write_json(path, j, e);
+	json_decref(j);
+	return rc;
+}
+
 static int read_archive(struct run *r, struct err *e)
 {
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.dump");
+	AUTO(free) char *facts = rundir_file(&r->dir, "schema.json");
+	json_t *j = NULL;
+	int version;
 
-	if (!path)
+	if (!path || !facts)
 		return err_nomem(e);
 	if (r->archive || !file_exists(path))
 		return 0;
-	return archive_read(&r->archive, path, 0, &r->stop, e);
+	if (file_read_json(facts, &j, e) < 0)
+		return -1;
+	version = (int)json_integer_value(json_object_get(j, "source_version"));
+	json_decref(j);
+	return archive_read(&r->archive, path, version, &r->stop, e);
 }
 
 static int dump_schema(struct run *r, struct err *e)
@@ -178,7 +201,8 @@ static int dump_schema(struct run *r, struct err *e)
 	if (!r->settings.schema)
 		return 0;
 	if (!file_exists(path) &&
-	    archive_dump(r->source, pg_version(r->source_pg), &o, path, &r->stop, e) < 0)
+	    (save_version(r, e) < 0 ||
+	     archive_dump(r->source, pg_version(r->source_pg), &o, path, &r->stop, e) < 0))
 		return err_note(e, "capturing the schema");
 	return read_archive(r, e);
 }
