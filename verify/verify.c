@@ -8,6 +8,7 @@
 #include "verify/parity.h"
 #include "verify/presence.h"
 #include "verify/rowdiff.h"
+#include "verify/search.h"
 #include "verify/smoke.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/stat.h>
 
 #define DEFAULT_MAX_ROWS 100
+#define DEFAULT_MARGIN   0.01
 
 /* Everything a run of the verifier holds. */
 struct run {
@@ -245,6 +247,28 @@ static int check_presence(struct run *r, struct err *e)
 	return 0;
 }
 
+static int check_search(struct run *r, struct err *e)
+{
+	const struct verify_settings *s = r->settings;
+	struct search_settings settings = { .sample = s->sample > 0 ? s->sample : SEARCH_SAMPLE,
+					    .seed = s->seed,
+					    .margin = s->margin > 0 ? s->margin : DEFAULT_MARGIN,
+					    .max_latency_ratio = s->max_latency_ratio,
+					    .stop = s->stop,
+					    .events = s->events,
+					    .progress = progress,
+					    .progress_ctx = r };
+	json_t *out = json_array(), *functions = json_array();
+	struct err failed = ERR_INIT;
+
+	begin(r, "search");
+	json_object_set_new(r->doc, "search", out);
+	json_object_set_new(r->doc, "functions", functions);
+	if (search_run(r->ends.plain, &r->pairs, &settings, r->checks, out, functions, &failed))
+		return tolerate(r, "search", "searches", &failed, e);
+	return 0;
+}
+
 static int check_smoke(struct run *r, struct err *e)
 {
 	const struct extension *x = catalog_extension(r->ends.catalog[PG_TARGET], "vector");
@@ -266,6 +290,8 @@ static int check_all(struct run *r, struct err *e)
 	if (asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && check_contents(r, e))
 		return -1;
 	if (asked(r, VERIFY_PRESENCE) && check_presence(r, e))
+		return -1;
+	if (asked(r, VERIFY_SEARCH) && check_search(r, e))
 		return -1;
 	return asked(r, VERIFY_SMOKE) ? check_smoke(r, e) : 0;
 }
