@@ -18,13 +18,13 @@ from cluster import REPO, bindir, psql_env
 
 NEONFERRY = os.path.join(os.environ.get("NEONFERRY_BUILD", os.path.join(REPO, "build")), "neonferry")
 
-# Every table and materialized view of the user's, with the columns to compare in order of name.
+# Every table and filled materialized view of the user's, with the columns to compare in order of name.
 _RELATIONS = r"""
 SELECT c.oid::regclass::text, c.relkind, c.relispartition,
        coalesce((SELECT string_agg(quote_ident(attname), ', ' ORDER BY attname COLLATE "C")
                  FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'p', 'm') AND c.relispopulated AND c.relpersistence <> 't'
   AND n.nspname !~ '^(pg_|information_schema$|neonferry$)'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1"""
