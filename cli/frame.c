@@ -228,6 +228,8 @@ static struct layout lay_out(int columns)
 	struct layout l = { .columns = columns - 1 };
 
 	l.name = l.columns / 3 > 44 ? 44 : l.columns / 3 < 12 ? 12 : l.columns / 3;
+	if (l.name > l.columns - 8) /* the percentage must stay */
+		l.name = l.columns - 8;
 	l.rows = l.columns >= 48;
 	l.bytes = l.columns >= 74;
 	/* percent takes 7 cells, rows 15, bytes and rate 22, margins 3 */
