@@ -41,11 +41,17 @@ static int count_lines(const char *s)
 static void add_listed(struct list *all, const char *line, bool last)
 {
 	struct listed l;
-	int used = 0;
+	char *p;
 
-	if (sscanf(line, "%d; %u %u %n", &l.id, &l.class_oid, &l.oid, &used) != 3 || used == 0)
+	/* Not sscanf(): it measures the whole text behind the line each time. */
+	l.id = (int)strtol(line, &p, 10);
+	if (p == line || *p != ';')
 		return;
-	l.rest = line + used;
+	l.class_oid = (unsigned)strtoul(p + 1, &p, 10);
+	l.oid = (unsigned)strtoul(p, &p, 10);
+	if (*p != ' ')
+		return;
+	l.rest = p + 1;
 	l.len = strcspn(l.rest, "\n");
 	if (comes_last(&l) == last)
 		all->items[all->n++] = l;

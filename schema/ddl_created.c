@@ -203,12 +203,42 @@ static int drop_some(struct dropping *d, int from, int to, struct err *e)
 		return n;
 	}
 	pg_rollback(d->pg);
-	if (strcmp(why.sqlstate, "2BP01") == 0) {
+	/* Something depends on one of them; or their locks are too many for one transaction. */
+	if (strcmp(why.sqlstate, "2BP01") == 0 || (strcmp(why.sqlstate, "53200") == 0 && n > 1)) {
 		d->last = why;
 		return 0;
 	}
 	*e = why;
 	return err_note(e, "dropping %s %s", d->all.list[from].type, d->all.list[from].name);
+}
+
+/* Foreign keys between the tables go first: then no table hinders another. */
+static int drop_foreign_keys(struct dropping *d, struct err *e)
+{
+	AUTO(pgresult) PGresult *res = NULL;
+	PGresult *found = NULL;
+
+	if (pg_query_params(
+		    d->pg,
+		    "SELECT pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT IF EXISTS"
+		    " %I;', n.nspname, c.relname, con.conname)"
+		    " FROM neonferry.object o JOIN pg_catalog.pg_namespace n ON n.nspname ="
+		    " o.detail ->> 'schema' JOIN pg_catalog.pg_class c ON c.relnamespace ="
+		    " n.oid AND c.relname = o.tag JOIN pg_catalog.pg_constraint con ON"
+		    " con.conrelid = c.oid WHERE o.run = $1 AND o.section = 'pre-data' AND"
+		    " o.outcome = 'applied' AND o.detail ->> 'type' = 'TABLE' AND con.contype"
+		    " = 'f' AND con.conparentid = 0",
+		    1, &d->run, &found, e) < 0)
+		return err_note(e, "looking for foreign keys");
+	res = found;
+	for (int i = 0; i < PQntuples(res);) {
+		AUTO_TEXT struct text sql = TEXT_INIT;
+		for (int n = 0; n < DDL_BATCH && i < PQntuples(res); n++, i++)
+			text_addf(&sql, "%s\n", PQgetvalue(res, i, 0));
+		if (text_check(&sql, e) < 0 || pg_exec(d->pg, text_str(&sql), e) < 0)
+			return err_note(e, "dropping foreign keys");
+	}
+	return 0;
 }
 
 /* A range at once, or its halves: few round trips where little hinders. */
@@ -267,7 +297,9 @@ int ddl_drop_created(struct pg *target, const char *run, struct err *e)
 
 	if (load_created(target, run, &d.all, e) < 0)
 		return -1;
-	int rc = drop_all(&d, e);
+	int rc = drop_foreign_keys(&d, e);
+	if (rc == 0)
+		rc = drop_all(&d, e);
 	created_done(&d.all);
 	/* Indexes, comments and the like went with their tables. */
 	if (rc == 0)

@@ -62,7 +62,8 @@ static bool is_duplicate(const struct err *e)
 		if (strcmp(e->sqlstate, states[i]) == 0)
 			return true;
 	}
-	return false;
+	/* Some kinds are caught only by the unique index of their catalog. */
+	return strcmp(e->sqlstate, "23505") == 0 && strncmp(e->constraint, "pg_", 3) == 0;
 }
 
 /* Operators, casts and the like have no name of their own to look for beforehand. */
