@@ -37,7 +37,7 @@ static int named(char **ret, const char *name, struct err *e)
 	const char *found = is_run(name) ? name : is_run(below) ? below : NULL;
 	if (!found) {
 		err_set(e, ERR_USAGE, "there is no run in %s", opt_public(name));
-		return err_hint(e, "Name a run folder, or a run in ./" CHOOSE_FOLDER ".");
+		return err_hint(e, "name a run folder, or a run in ./" CHOOSE_FOLDER);
 	}
 	char *copy = strdup(found);
 	if (!copy)
@@ -84,7 +84,7 @@ static int pick(char **ret, struct candidates *c, enum choose_which which, struc
 
 	if (c->n == 0) {
 		err_set(e, ERR_USAGE, "there is no %s in ./" CHOOSE_FOLDER, kind);
-		return err_hint(e, "Name the run folder, or go to where ./" CHOOSE_FOLDER " is.");
+		return err_hint(e, "name the run folder, or go to where ./" CHOOSE_FOLDER " is");
 	}
 	if (which == CHOOSE_NEWEST || (which == CHOOSE_UNFINISHED && c->n == 1)) {
 		*ret = GIVE(&c->newest);
@@ -92,11 +92,11 @@ static int pick(char **ret, struct candidates *c, enum choose_which which, struc
 	}
 	if (which == CHOOSE_NAMED) {
 		err_set(e, ERR_USAGE, "no run is named; in ./" CHOOSE_FOLDER ": %s", text_str(&c->names));
-		return err_hint(e, "Name the run that is meant.");
+		return err_hint(e, "name the run that is meant");
 	}
 	err_set(e, ERR_USAGE, "%d runs in ./" CHOOSE_FOLDER " are unfinished: %s", c->n,
 		text_str(&c->names));
-	return err_hint(e, "Name the run that is meant.");
+	return err_hint(e, "name the run that is meant");
 }
 
 int choose_run(char **ret, const struct opts *o, enum choose_which which, struct err *e)
@@ -108,7 +108,7 @@ int choose_run(char **ret, const struct opts *o, enum choose_which which, struct
 	    o->values[OPT_ID_RUN_DIR].origin == OPT_FROM_LINE) {
 		err_set(e, ERR_USAGE, "two runs are named: %s and --run-dir %s", opt_public(o->args[0]),
 			opt_text(o, OPT_ID_RUN_DIR));
-		return err_hint(e, "Name one.");
+		return err_hint(e, "name one");
 	}
 	if (o->n_args)
 		return named(ret, o->args[0], e);

@@ -15,9 +15,9 @@ static int page_of_command(const char *name)
 	}
 	err_set(&e, ERR_USAGE, "there is no command \"%s\"", opt_public(name));
 	if (command_nearest(name))
-		err_hint(&e, "Did you mean `neonferry help %s`?", command_nearest(name)->name);
+		err_hint(&e, "did you mean `neonferry help %s`?", command_nearest(name)->name);
 	else
-		err_hint(&e, "`neonferry help` lists the commands.");
+		err_hint(&e, "`neonferry help` lists the commands");
 	say_error(&e);
 	return EXIT_USAGE;
 }

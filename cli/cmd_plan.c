@@ -41,7 +41,7 @@ static int plan_of_run(const struct opts *o, json_t **ret, struct err *e)
 	json_decref(status);
 	if (no < 1) {
 		err_set(e, ERR_USAGE, "the run in %s has no plan yet", dir);
-		return err_hint(e, "`neonferry resume %s` makes it.", dir);
+		return err_hint(e, "`neonferry resume %s` makes it", dir);
 	}
 	snprintf(name, sizeof(name), "plan.%d.json", (int)no);
 	AUTO(free) char *path = file_path(dir, name);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Says who it is; a pooler's address becomes the direct one. Takes c over in any case. */
-static int take_end(struct conn **ret, struct conn *given, const char *origin, struct err *e)
+static int take_end(struct conn **ret, struct conn *given, struct err *e)
 {
 	AUTO(conn) struct conn *c = given;
 	const char *role = pg_role_name(conn_role(c));
@@ -17,45 +17,56 @@ static int take_end(struct conn **ret, struct conn *given, const char *origin, s
 		if (conn_unpool(&c, e))
 			return -1;
 	}
-	say_note("%s: %s (from %s)", role, conn_label(c), origin);
+	bool remembered = strcmp(conn_origin(c), "given") == 0; /* not by option or environment */
+	say_note("%s: %s (from %s)", role, conn_label(c),
+		 remembered ? "the run folder" : conn_origin(c));
 	*ret = GIVE(&c);
 	return 0;
 }
 
+/* NULL where it is optional and not named: only that is fine, a malformed one never is. */
 static int find_end(struct conn **ret, const struct opts *o, enum pg_role role, enum endpoint_need need,
 		    bool *ret_ask, struct err *e)
 {
 	enum opt_id id = role == PG_SOURCE ? OPT_ID_SOURCE : OPT_ID_TARGET;
-	struct conn *c = NULL;
 	struct err why = ERR_INIT;
 
-	if (need == ENDPOINT_NONE)
+	if (need == ENDPOINT_NONE || conn_resolve(ret, role, opt_text(o, id), ret_ask, &why) == 0)
 		return 0;
-	if (conn_resolve(&c, role, opt_text(o, id), ret_ask, &why)) {
-		/* Only "none is given" is fine where it is optional; a malformed one never is. */
-		if (need == ENDPOINT_OPTIONAL && !opt_given(o, id) && strstr(why.text, "is given"))
-			return 0;
-		*e = why;
-		return -1;
-	}
-	return take_end(ret, c, conn_origin(c), e);
+	if (need == ENDPOINT_OPTIONAL && !opt_given(o, id) && strstr(why.text, "is given"))
+		return 0;
+	*e = why;
+	return -1;
 }
 
-int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source, enum endpoint_need target,
-	      struct err *e)
+/* Both are found before anything is said. Takes both over in any case. */
+static int take_ends(struct endpoints *ends, struct conn *source, struct conn *target, struct err *e)
 {
+	AUTO(conn) struct conn *a = source;
+	AUTO(conn) struct conn *b = target;
+
+	if (a && take_end(&ends->source, GIVE(&a), e))
+		return -1;
+	return b ? take_end(&ends->target, GIVE(&b), e) : 0;
+}
+
+int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source,
+		   enum endpoint_need target, struct err *e)
+{
+	AUTO(conn) struct conn *a = NULL;
+	AUTO(conn) struct conn *b = NULL;
 	bool ask = false;
 
 	*ends = (struct endpoints){ 0 };
-	if (find_end(&ends->source, o, PG_SOURCE, source, NULL, e) ||
-	    find_end(&ends->target, o, PG_TARGET, target, &ask, e))
+	if (find_end(&a, o, PG_SOURCE, source, NULL, e) || find_end(&b, o, PG_TARGET, target, &ask, e) ||
+	    take_ends(ends, GIVE(&a), GIVE(&b), e))
 		return -1;
 	if (!ask)
 		return 0;
 	if (say_ask(o, e, "The target is %s, from DATABASE_URL, which usually names the old database. "
 			  "Is it the new one?", conn_label(ends->target)))
 		return 0;
-	err_hint(e, "Name the target with --target or NEON_DATABASE_URL.");
+	err_hint(e, "name the target with --target or NEON_DATABASE_URL");
 	return -1;
 }
 
@@ -83,15 +94,15 @@ static int find_again(struct conn **ret, const struct opts *o, enum pg_role role
 		return find_end(ret, o, role, ENDPOINT_NEEDED, NULL, e);
 	if (conn_resolve(&c, role, NULL, NULL, &ignored) == 0 && is_remembered(c, remembered))
 		return find_end(ret, o, role, ENDPOINT_NEEDED, NULL, e);
-	if (conn_parse(&c, role, remembered, e))
-		return -1;
-	return take_end(ret, c, "the run folder", e);
+	return conn_parse(ret, role, remembered, e);
 }
 
 int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir, bool with_source,
 		     struct err *e)
 {
 	AUTO(free) char *path = file_path(dir, "run.json");
+	AUTO(conn) struct conn *a = NULL;
+	AUTO(conn) struct conn *b = NULL;
 	json_t *run = NULL;
 
 	*ends = (struct endpoints){ 0 };
@@ -101,10 +112,10 @@ int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *d
 		return -1;
 	const char *source = json_string_value(json_object_get(run, "source"));
 	const char *target = json_string_value(json_object_get(run, "target"));
-	int failed = (with_source && find_again(&ends->source, o, PG_SOURCE, source, e)) ||
-		     find_again(&ends->target, o, PG_TARGET, target, e);
+	int failed = (with_source && find_again(&a, o, PG_SOURCE, source, e)) ||
+		     find_again(&b, o, PG_TARGET, target, e);
 	json_decref(run);
-	return failed ? -1 : 0;
+	return failed ? -1 : take_ends(ends, GIVE(&a), GIVE(&b), e);
 }
 
 void endpoints_done(struct endpoints *ends)
@@ -122,7 +133,7 @@ static int check_collection_columns(const struct opt_value *v, struct err *e)
 			continue;
 		err_set(e, ERR_USAGE, "option --collection-column: \"%s\" is not TABLE=COLUMN",
 			v->list[i]);
-		return err_hint(e, "For example --collection-column documents=tenant.");
+		return err_hint(e, "for example --collection-column documents=tenant");
 	}
 	return 0;
 }

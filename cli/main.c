@@ -23,15 +23,15 @@ static int unknown_command(const char *name)
 
 	if (name[0] == '-') {
 		err_set(&e, ERR_USAGE, "the option %s stands before the command", opt_public(name));
-		err_hint(&e, "Write `neonferry COMMAND [OPTION...]`.");
+		err_hint(&e, "write `neonferry COMMAND [OPTION...]`");
 		return usage(&e);
 	}
 	err_set(&e, ERR_USAGE, "unknown command \"%s\"", opt_public(name));
 	if (nearest)
-		err_hint(&e, "Did you mean `neonferry %s`? `neonferry help` lists the commands.",
+		err_hint(&e, "did you mean `neonferry %s`? `neonferry help` lists the commands",
 			 nearest->name);
 	else
-		err_hint(&e, "`neonferry help` lists the commands.");
+		err_hint(&e, "`neonferry help` lists the commands");
 	return usage(&e);
 }
 
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 		return holder_main();
 	if (argc < 2) {
 		err_set(&e, ERR_USAGE, "no command is given");
-		err_hint(&e, "`neonferry help` lists the commands.");
+		err_hint(&e, "`neonferry help` lists the commands");
 		return usage(&e);
 	}
 	const struct command *c = command_find(command_name(argv[1]));

@@ -118,7 +118,7 @@ static const char *choice_word(const void *ctx, int i)
 
 static int help_hint(const struct parser *p)
 {
-	return err_hint(p->e, "`neonferry %s --help` lists the options.", p->command_name);
+	return err_hint(p->e, "`neonferry %s --help` lists the options", p->command_name);
 }
 
 static int unknown(const struct parser *p, const char *name)
@@ -135,7 +135,7 @@ static int unknown(const struct parser *p, const char *name)
 	else
 		err_set(p->e, ERR_USAGE, "unknown option --%s", opt_public(name));
 	if (nearest && !other)
-		return err_hint(p->e, "Did you mean --%s? `neonferry %s --help` lists the options.",
+		return err_hint(p->e, "did you mean --%s? `neonferry %s --help` lists the options",
 				nearest, p->command_name);
 	return help_hint(p);
 }
@@ -152,19 +152,19 @@ static int bad_number(const struct opt_spec *spec, const char *where, const char
 		err_set(e, ERR_USAGE, "%s: \"%s\" is no size from %s to %s", where,
 			opt_public(text), human_exact_bytes(low, spec->min),
 			human_exact_bytes(high, spec->max));
-		return err_hint(e, "Give a whole number of bytes, or one with k, M, G or T (powers "
-				   "of 1024), for example 64M.");
+		return err_hint(e, "give a whole number of bytes, or one with k, M, G or T (powers "
+				   "of 1024), for example 64M");
 	case OPT_DURATION:
 		err_set(e, ERR_USAGE, "%s: \"%s\" is no time from %s to %s", where,
 			opt_public(text), human_exact_duration(low, spec->min),
 			human_exact_duration(high, spec->max));
-		return err_hint(e, "Give a whole number with ms, s, m, h or d, for example 90m or "
-				   "1h30m.");
+		return err_hint(e, "give a whole number with ms, s, m, h or d, for example 90m or "
+				   "1h30m");
 	default:
 		err_set(e, ERR_USAGE, "%s: \"%s\" is no whole number from %llu to %llu", where,
 			opt_public(text), (unsigned long long)spec->min,
 			(unsigned long long)spec->max);
-		return err_hint(e, "Give digits only, for example %llu.",
+		return err_hint(e, "give digits only, for example %llu",
 				(unsigned long long)spec->min);
 	}
 }
@@ -182,8 +182,8 @@ static int bad_choice(const struct opt_spec *spec, const char *where, const char
 					spec->choices[i]);
 	err_set(e, ERR_USAGE, "%s: \"%s\" is not %s", where, opt_public(text), words);
 	if (nearest)
-		return err_hint(e, "Did you mean %s?", nearest);
-	return err_hint(e, "Give one of these words.");
+		return err_hint(e, "did you mean %s?", nearest);
+	return err_hint(e, "give one of these words");
 }
 
 static int parse_choice(const struct opt_spec *spec, const char *where, const char *text,
@@ -262,13 +262,13 @@ static int set_value(const struct parser *p, enum opt_id id, char *text)
 	}
 	if (v->origin == OPT_FROM_LINE) {
 		err_set(p->e, ERR_USAGE, "option --%s is given twice", spec->name);
-		return err_hint(p->e, "Give it once.");
+		return err_hint(p->e, "give it once");
 	}
 	if (spec->type == OPT_SECRET && take_secret(p->o, text, &kept, p->e))
 		return -1;
 	if (!*kept) {
 		err_set(p->e, ERR_USAGE, "option --%s has an empty value", spec->name);
-		return err_hint(p->e, "Give %s, or leave the option out.", spec->value);
+		return err_hint(p->e, "give %s, or leave the option out", spec->value);
 	}
 	if (parse_number(spec, place(spec, OPT_FROM_LINE, where), kept, &v->number, p->e))
 		return -1;
@@ -301,7 +301,7 @@ static int parse_option(const struct parser *p, char *arg, char *next, int *ret_
 	if (opt_table[id].type == OPT_FLAG) {
 		if (value) {
 			err_set(p->e, ERR_USAGE, "option --%s takes no value", name);
-			return err_hint(p->e, "Write --%s alone, or leave it out.", name);
+			return err_hint(p->e, "write --%s alone, or leave it out", name);
 		}
 		p->o->values[id].number = 1;
 		p->o->values[id].origin = OPT_FROM_LINE;
@@ -311,7 +311,7 @@ static int parse_option(const struct parser *p, char *arg, char *next, int *ret_
 		return set_value(p, (enum opt_id)id, value + 1);
 	if (!next || strncmp(next, "--", 2) == 0) {
 		err_set(p->e, ERR_USAGE, "option --%s needs a value", name);
-		return err_hint(p->e, "Write --%s %s.", name, opt_table[id].value);
+		return err_hint(p->e, "write --%s %s", name, opt_table[id].value);
 	}
 	*ret_used = 1;
 	return set_value(p, (enum opt_id)id, next);
@@ -324,14 +324,14 @@ static int parse_argument(const struct parser *p, char *arg)
 	err_set(p->e, ERR_USAGE, "`neonferry %s` does not take the argument \"%s\"",
 		p->command_name, opt_public(arg));
 	if (strstr(arg, "://"))
-		return err_hint(p->e, "Name the databases with --source URI and --target URI.");
+		return err_hint(p->e, "name the databases with --source URI and --target URI");
 	return help_hint(p);
 }
 
 static int short_option(const struct parser *p, const char *arg)
 {
 	err_set(p->e, ERR_USAGE, "unknown option %s", opt_public(arg));
-	err_hint(p->e, "Options have long names, such as --jobs; `neonferry %s --help` lists them.",
+	err_hint(p->e, "options have long names, such as --jobs; `neonferry %s --help` lists them",
 		 p->command_name);
 	return -1;
 }
@@ -397,7 +397,7 @@ int opt_parse(struct opts *o, opt_commands command, const char *command_name, in
 			return -1;
 	if (opt_flag(o, OPT_ID_SCHEMA_ONLY) && opt_flag(o, OPT_ID_DATA_ONLY)) {
 		err_set(e, ERR_USAGE, "--schema-only and --data-only exclude each other");
-		return err_hint(e, "Leave both out to carry everything.");
+		return err_hint(e, "leave both out to carry everything");
 	}
 	return 0;
 }

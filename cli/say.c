@@ -271,7 +271,7 @@ bool say_ask(const struct opts *o, struct err *e, const char *fmt, ...)
 	va_end(ap);
 	if (!say.can_ask) {
 		err_set(e, ERR_USAGE, "nobody is here to answer: %s", text_str(&t));
-		err_hint(e, "Give --yes to answer with yes.");
+		err_hint(e, "give --yes to answer with yes");
 		return false;
 	}
 	AUTO_TEXT struct text clean = TEXT_INIT;

@@ -110,10 +110,10 @@ static void arguments_are_told_from_options(void **state)
 static void wrong_usage_is_named_with_what_to_do(void **state)
 {
 	(void)state;
-	refused("run", "--jbos 3", "unknown option --jbos", "Did you mean --jobs?");
-	refused("run", "--tables x", "unknown option --tables", "Did you mean --table?");
+	refused("run", "--jbos 3", "unknown option --jbos", "did you mean --jobs?");
+	refused("run", "--tables x", "unknown option --tables", "did you mean --table?");
 	refused("run", "--xyzzy", "unknown option --xyzzy", "neonferry run --help");
-	refused("run", "--tab x", "unknown option --tab", "Did you mean --table?");
+	refused("run", "--tab x", "unknown option --tab", "did you mean --table?");
 	refused("status", "--jobs 3", "`neonferry status` does not take the option --jobs", "status --help");
 	refused("run", "--jobs", "option --jobs needs a value", "--jobs N");
 	refused("run", "--jobs --quiet", "option --jobs needs a value", "--jobs N");
@@ -124,8 +124,8 @@ static void wrong_usage_is_named_with_what_to_do(void **state)
 	refused("run", "--chunk-size 1k", "no size from 64k to 1G", "powers of 1024");
 	refused("run", "--snapshot-ttl 90", "no time from 1m to 30d", "90m");
 	refused("run", "--spill sometimes", "is not always, overflow or none", "one of these");
-	refused("run", "--spill alwasy", "is not always", "Did you mean always?");
-	refused("run", "--quiet=yes", "--quiet takes no value", "Write --quiet alone");
+	refused("run", "--spill alwasy", "is not always", "did you mean always?");
+	refused("run", "--quiet=yes", "--quiet takes no value", "write --quiet alone");
 	refused("run", "--jobs 2 --jobs 2", "--jobs is given twice", "once");
 	refused("run", "--schema-only --data-only", "exclude each other", "both");
 	refused("run", "-j 3", "unknown option -j", "long names");
