@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from cluster import make_source, make_target, psql_env  # noqa: E402
 
 SERVER = {"shared_buffers": "512MB", "max_wal_size": "8GB", "full_page_writes": "on", "fsync": "off",
-          "checkpoint_timeout": "30min"}
+          "checkpoint_timeout": "30min", "max_connections": "100"}
 
 FILL = """
 CREATE TABLE documents (id uuid, collection_name text, user_id text, content text, metadata jsonb,
@@ -198,7 +198,7 @@ def bench_collections(args):
     with Lab(args) as lab:
         lab.source.psql("""CREATE TABLE documents (id int, collection_name text, embedding vector(100));
             SELECT setseed(0.5);
-            INSERT INTO documents SELECT n, 'c' || n % 27, (SELECT array_agg(random()::real) FROM
+            INSERT INTO documents SELECT n, 'c' || n %% 27, (SELECT array_agg(random()::real) FROM
             generate_series(1, 100) g WHERE n = n)::vector(100) FROM generate_series(1, %d) n;
             ALTER TABLE documents ADD tiny text; UPDATE documents SET tiny = 'c' || n FROM (SELECT 1) x, LATERAL
             (SELECT id %% 5000 AS n) y; VACUUM FULL documents; ANALYZE documents""" % (args.rows * 3))

@@ -73,7 +73,7 @@ static json_int_t relation_number(const struct task *t, size_t i, size_t which)
 	return json_integer_value(json_array_get(json_array_get(t->relations, i), which));
 }
 
-/* The lock table holds about max_locks_per_transaction * (connections + prepared) locks. */
+/* The lock table holds max_locks_per_transaction locks for each process there may be. */
 static int check_room(struct pg *pg, size_t n, struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
@@ -81,6 +81,9 @@ static int check_room(struct pg *pg, size_t n, struct err *e)
 
 	if (pg_query(pg, "SELECT current_setting('max_locks_per_transaction'), "
 			 "current_setting('max_connections')::int + "
+			 "current_setting('autovacuum_max_workers')::int + 1 + "
+			 "current_setting('max_worker_processes')::int + "
+			 "current_setting('max_wal_senders')::int + "
 			 "current_setting('max_prepared_transactions')::int", &res, e) < 0)
 		return -1;
 	locks = strtol(PQgetvalue(res, 0, 0), NULL, 10);

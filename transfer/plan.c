@@ -5,6 +5,7 @@
 
 /* Most collections listed of one table; a column with more is no collection column. */
 #define MAX_COLLECTIONS 100000
+#define COUNT_BATCH 200 /* tables counted in one round trip and transaction */
 
 static void route_done(struct plan_route *r)
 {
@@ -406,14 +407,30 @@ static int count_tables(struct plan *p, struct pg *pg, int first, int n, struct 
 	return 0;
 }
 
-static int count_and_route(struct plan *p, struct pg *pg, const struct run_settings *s,
-			   struct err *e)
+/* Gives back the locks of the tables counted so far; plain scans only, which share no index. */
+static int begin_counting(struct pg *pg, const char *snapshot, bool again, struct err *e)
 {
-	if (pg_exec(pg, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
-			"SET LOCAL enable_bitmapscan = off", e) < 0)
-		return -1;
-	for (int i = 0; i < p->n_tables; i += 100)
-		if (count_tables(p, pg, i, p->n_tables - i < 100 ? p->n_tables - i : 100, e) < 0)
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	if (again)
+		text_add(&sql, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
+	if (again && snapshot) {
+		text_add(&sql, "SET TRANSACTION SNAPSHOT ");
+		text_add_literal(&sql, snapshot);
+		text_add(&sql, "; ");
+	}
+	text_add(&sql, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
+		       "SET LOCAL enable_bitmapscan = off");
+	return pg_exec(pg, text_str(&sql), e);
+}
+
+static int count_and_route(struct plan *p, struct pg *pg, const char *snapshot,
+			   const struct run_settings *s, struct err *e)
+{
+	for (int i = 0; i < p->n_tables; i += COUNT_BATCH)
+		if (begin_counting(pg, snapshot, i > 0, e) < 0 ||
+		    count_tables(p, pg, i, p->n_tables - i < COUNT_BATCH ? p->n_tables - i : COUNT_BATCH,
+				 e) < 0)
 			return -1;
 	for (int i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];
@@ -497,8 +514,8 @@ static int choose_tables(struct plan *p, const struct catalog *source,
 	return 0;
 }
 
-int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *source,
-	      const struct run_settings *s, struct err *e)
+int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
+	      const struct catalog *source, const struct run_settings *s, struct err *e)
 {
 	AUTO(plan) struct plan *p = calloc(1, sizeof(*p));
 
@@ -511,7 +528,7 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *so
 		qsort(p->tables, (size_t)p->n_tables, sizeof(*p->tables), by_cost);
 	for (int i = 0; i < p->n_tables; i++)
 		p->tables[i].no = i;
-	if (count_and_route(p, pg, s, e) < 0 || check_wanted(p, s, e) < 0)
+	if (count_and_route(p, pg, snapshot, s, e) < 0 || check_wanted(p, s, e) < 0)
 		return -1;
 	for (int i = 0; i < p->n_tables; i++)
 		if (cut_ranges(&p->tables[i], range_bytes(p, s), e) < 0)

@@ -83,10 +83,12 @@ struct plan {
 
 /*
  * Makes the plan in pg's transaction, which has the run's snapshot: tables, columns, counts, routes,
- * ranges. What cannot be read completely is ERR_REFUSED by name.
+ * ranges. What cannot be read completely is ERR_REFUSED by name. With many tables the transaction is
+ * ended and begun again with `snapshot` (the exported one; NULL: with whatever is current), so that
+ * its locks do not fill the server's lock table.
  */
-int plan_make(struct plan **ret, int no, struct pg *pg, const struct catalog *source,
-	      const struct run_settings *s, struct err *e) MUST_CHECK;
+int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
+	      const struct catalog *source, const struct run_settings *s, struct err *e) MUST_CHECK;
 void plan_free(struct plan *p);
 
 /*

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RANGES_AT_ONCE 200
 #define GIVE_UP_MS ((uint64_t)10 * 60 * 1000)
 
 /* What a reader knows of one route of its range. */
@@ -43,6 +44,7 @@ struct reader {
 	size_t scratch_cap;
 	uint64_t last; /* position of the row before */
 	bool begun;    /* the binary header was seen */
+	int ranges_begun; /* in this transaction */
 };
 
 static struct lane *lane_of(struct reader *r, int route)
@@ -492,30 +494,40 @@ static int prepare_table(struct reader *r, struct err *e)
 	return 0;
 }
 
+/* Imports the snapshot; only ever a TID range scan, in one process: rows must come in ctid order. */
+static int begin_reading(struct reader *r, struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	text_add(&sql, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+		       "SET TRANSACTION SNAPSHOT ");
+	text_add_literal(&sql, r->g->plan->snapshot);
+	text_add(&sql, "; SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; "
+		       "SET LOCAL enable_bitmapscan = off; "
+		       "SET LOCAL max_parallel_workers_per_gather = 0");
+	r->ranges_begun = 0;
+	if (pg_exec(r->pg, text_str(&sql), e) == 0)
+		return 0;
+	if (e->next == ERR_GIVE_UP) {
+		atomic_store(&r->g->snapshot_lost, true);
+		err_note(e, "the snapshot is gone: its holder ended or the source restarted");
+	}
+	return -1;
+}
+
 static int open_session(struct reader *r, int no, struct err *e)
 {
-	AUTO_TEXT struct text name = TEXT_INIT, sql = TEXT_INIT;
+	AUTO_TEXT struct text name = TEXT_INIT;
 
+	/* Each table read stays locked until the transaction ends: begin it anew now and then. */
 	if (r->pg && pg_is_alive(r->pg))
-		return 0;
+		return ++r->ranges_begun < RANGES_AT_ONCE ? 0 : begin_reading(r, e);
 	pg_close(r->pg);
 	r->pg = NULL;
 	text_addf(&name, "%s reader %d", r->g->run, no);
 	if (pg_open(&r->pg, r->g->source, text_str(&name), r->g->stop, e) < 0)
 		return -1;
-	text_add(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-	text_add_literal(&sql, r->g->plan->snapshot);
-	if (pg_exec(r->pg, text_str(&sql), e) < 0) {
-		if (e->next == ERR_GIVE_UP) {
-			atomic_store(&r->g->snapshot_lost, true);
-			err_note(e, "the snapshot is gone: its holder ended or the source restarted");
-		}
-		return -1;
-	}
-	/* Only ever a TID range scan, in one process: rows must come in ctid order. */
-	return pg_exec(r->pg, "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; "
-			      "SET LOCAL enable_bitmapscan = off; "
-			      "SET LOCAL max_parallel_workers_per_gather = 0", e);
+	return begin_reading(r, e);
 }
 
 static int read_once(struct reader *r, int no, uint64_t from, struct err *e)

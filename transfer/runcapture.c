@@ -503,7 +503,7 @@ static int plan_first(struct run *r, struct err *e)
 	run_phase(r, PHASE_PLAN);
 	if (take_snapshot(r, e) < 0)
 		return -1;
-	if (plan_make(&r->plan, 1, r->source_pg, r->source_catalog, &r->settings, e) < 0 ||
+	if (plan_make(&r->plan, 1, r->source_pg, r->holder.snapshot, r->source_catalog, &r->settings, e) < 0 ||
 	    read_target_catalog(r, e) < 0 ||
 	    plan_match_target(r->plan, r->source_catalog, r->target_catalog, &r->settings,
 			      r->settings.schema, e) < 0)
