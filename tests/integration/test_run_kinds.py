@@ -257,5 +257,161 @@ class EveryKind(unittest.TestCase):
         self.assertRegex(self.done.out, r"scratch.{0,200}unlogged|unlogged.{0,200}scratch")
 
 
+class Pair(unittest.TestCase):
+    """Two servers for a class; each test has databases of its own."""
+
+    source_options, target_options = {}, {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.source = cls.enterClassContext(make_source(**cls.source_options))
+        cls.target = cls.enterClassContext(make_target(**cls.target_options))
+        cls.folder = cls.enterClassContext(Folder())
+
+    def setUp(self):
+        self.db = self._testMethodName
+        self.target.create_database(self.db, owner="ferry")
+
+    def make(self, sql, options=""):
+        self.source.create_database(self.db, options=options)
+        self.source.psql(sql, db=self.db)
+
+    def run_it(self, *args, command="run", **kw):
+        return neonferry(command, "--source", self.source.uri(self.db), "--target",
+                         self.target.uri(self.db), *args, run_dir=self.folder(self.db), **kw)
+
+    def assert_moved(self, done):
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        assert_same(self, self.source, self.target, self.db, self.db)
+
+
+class Sizes(Pair):
+    def test_rows_of_100_megabytes_with_the_default_memory(self):
+        self.make("""CREATE TABLE wide (id int, t text, b bytea);
+            INSERT INTO wide SELECT 1, repeat('0123456789äß\n\\', 7500000), 'x';
+            INSERT INTO wide SELECT 2, 'y', decode(repeat('00ff5c0a', 27000000), 'hex');
+            INSERT INTO wide SELECT i, 'small', NULL FROM generate_series(3, 1000) i""")
+        self.assert_moved(self.run_it())
+
+    def test_a_wide_row_as_text(self):
+        self.make("""CREATE TABLE wide (id int, c regclass, b bytea);
+            INSERT INTO wide SELECT 2, 'pg_class', decode(repeat('00ff5c0a', 10000000), 'hex')""")
+        self.assert_moved(self.run_it())
+
+    def test_a_row_that_cannot_fit_the_memory_is_refused_by_name_and_resumed_with_more(self):
+        self.make("""CREATE TABLE wide (id int, t text);
+            INSERT INTO wide SELECT i, 'small' FROM generate_series(1, 100) i;
+            INSERT INTO wide SELECT 101, repeat('0123456789', 3000000)""")
+        done = self.run_it("--memory", "16M")
+        self.assertEqual(done.status, 5, done.text)
+        self.assertRegex(done.err, r'row at \(\d+,\d+\) of "public"."wide" has \d+ bytes')
+        self.assertRegex(done.err, r"hint: raise --memory")
+        done = neonferry("resume", self.folder(self.db), "--memory", "256M", "--source",
+                         self.source.uri(self.db), "--target", self.target.uri(self.db))
+        self.assert_moved(done)
+
+    def test_500_tables_and_as_many_indexes(self):
+        self.make("""DO $$ BEGIN FOR i IN 1..500 LOOP
+            EXECUTE format('CREATE TABLE t%s (id serial PRIMARY KEY, v text)', i);
+            EXECUTE format('CREATE INDEX ON t%s (v)', i);
+            EXECUTE format('INSERT INTO t%s (v) SELECT g::text FROM generate_series(1, %s) g', i, i % 5);
+            COMMIT; END LOOP; END $$""")
+        self.assert_moved(self.run_it())
+
+    def test_rows_of_every_length_around_a_page_and_a_chunk(self):
+        self.make("""CREATE TABLE t (id int, v text); ALTER TABLE t ALTER v SET STORAGE EXTERNAL;
+            INSERT INTO t SELECT i, repeat('x', i * 97) FROM generate_series(0, 2000) i""")
+        self.assert_moved(self.run_it("--chunk-size", "64k", "--memory", "16M"))
+
+
+class Encodings(Pair):
+    source_options = {"initdb": ["--locale=C"]}
+
+    def test_latin1(self):
+        self.make("""CREATE TABLE "tÄble" ("ö" int, v text, c varchar(20), k char(8), j jsonb, "cö" "char");
+            INSERT INTO "tÄble" SELECT i, chr(i) || 'äöüß', 'é', 'ñ', '{"ü": "ß"}', 'x'
+            FROM generate_series(160, 255) i; CREATE TYPE "enüm" AS ENUM ('größer', 'kleiner');
+            CREATE TABLE e (e "enüm", es "enüm"[], n name); INSERT INTO e VALUES ('größer', '{kleiner}', 'ä');
+            CREATE TABLE vector_documents (id int, collection_name text);
+            INSERT INTO vector_documents VALUES (1, 'ä'), (2, 'z'), (3, 'Ö'), (4, 'ß')""",
+                  "ENCODING 'LATIN1' TEMPLATE template0")
+        self.assert_moved(self.run_it())
+
+    def test_latin1_as_text(self):
+        self.make("""CREATE TABLE "tÄble" ("ö" int, v text, c regclass);
+            INSERT INTO "tÄble" SELECT i, chr(i) || 'äöüß', 'pg_class' FROM generate_series(160, 255) i""",
+                  "ENCODING 'LATIN1' TEMPLATE template0")
+        self.assert_moved(self.run_it())
+
+    def test_sql_ascii_that_is_utf8(self):
+        self.make("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'äöü 東京'), (2, 'ascii')",
+                  "ENCODING 'SQL_ASCII' TEMPLATE template0")
+        self.assert_moved(self.run_it())
+
+    def test_invalid_utf8_of_sql_ascii_is_refused_by_table_and_row(self):
+        self.source.create_database(self.db, options="ENCODING 'SQL_ASCII' TEMPLATE template0")
+        self.source.psql(r"SET escape_string_warning = off; CREATE TABLE good (v text); INSERT INTO good VALUES ('x');"
+                         r" CREATE TABLE bad (id int, v text); INSERT INTO bad VALUES (1, 'fine'), (2, e'caf\xe9')",
+                         db=self.db)
+        done = self.run_it()
+        self.assertIn(done.status, (3, 5), done.text)
+        self.assertIn('"bad"', done.err)
+        self.assertRegex(done.err, r"UTF-?8")
+        self.assertIn("hint:", done.err)
+        self.source.psql(r"UPDATE bad SET v = e'caf\xc3\xa9' WHERE id = 2", db=self.db)
+
+
+class Formats(Pair):
+    def test_text_on_request(self):
+        self.make("CREATE TABLE t (id int, v text, b bytea, n numeric, x vector(2)); "
+                  r"INSERT INTO t VALUES (1, e'a\tb\\\n', '\\x00', 'NaN', '[1,2]'), (NULL, NULL, NULL, NULL, NULL)")
+        plan = neonferry("plan", "--source", self.source.uri(self.db), "--target", self.target.uri(self.db),
+                         "--format", "text", "--json")
+        self.assertIn("--format text", json.loads(plan.out)["tables"][0]["not_binary_why"])
+        self.assert_moved(self.run_it("--format", "text"))
+
+    def test_binary_on_request_refuses_a_table_that_cannot(self):
+        self.make("CREATE TABLE t (id int); CREATE TABLE r (c regclass); INSERT INTO r VALUES ('pg_class')")
+        done = self.run_it("--format", "binary")
+        self.assertEqual(done.status, 3, done.text)
+        self.assertRegex(done.err, r'"public"."r".*binary.*regclass')
+        self.assertIn("hint: leave out --format binary", done.err)
+        self.assertEqual(self.target.psql("SELECT relname FROM pg_class WHERE relname IN ('t', 'r')", db=self.db), [])
+
+    def test_columns_in_another_order_and_dropped_ones_on_the_target(self):
+        self.make("CREATE TABLE t (a int PRIMARY KEY, b text, c vector(2), g int GENERATED ALWAYS AS (a + 1) STORED);"
+                  "INSERT INTO t SELECT i, 'b' || i, '[1,2]' FROM generate_series(1, 100) i")
+        self.target.psql("CREATE TABLE t (x int, c vector(2), b text, g int GENERATED ALWAYS AS (2 + a - 1) STORED,"
+                         " y int, a int PRIMARY KEY); ALTER TABLE t DROP x, DROP y", db=self.db)
+        self.assert_moved(self.run_it())
+
+    def test_partitions_with_other_bounds_on_the_target(self):
+        self.make("CREATE TABLE p (id int, v text) PARTITION BY RANGE (id);"
+                  "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);"
+                  "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);"
+                  "INSERT INTO p SELECT i, 'v' || i FROM generate_series(0, 199) i")
+        self.target.psql("CREATE TABLE p (v text, id int) PARTITION BY RANGE (id);"
+                         "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);"
+                         "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (150);"
+                         "CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (150) TO (300);", db=self.db)
+        done = self.run_it("--data-only")
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        assert_same(self, self.source, self.target, self.db, self.db, only=["public.p"])
+
+    def test_partitioned_there_and_plain_here(self):
+        self.make("CREATE TABLE p (id int, v text) PARTITION BY RANGE (id);"
+                  "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);"
+                  "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);"
+                  "INSERT INTO p SELECT i, 'v' || i FROM generate_series(0, 199) i")
+        self.target.psql("CREATE TABLE p (v text, id int)", db=self.db)
+        done = self.run_it("--data-only")
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        assert_same(self, self.source, self.target, self.db, self.db, only=["public.p"])
+
+    def test_an_empty_database(self):
+        self.make("SELECT 1")
+        self.assert_moved(self.run_it())
+
+
 if __name__ == "__main__":
     unittest.main()
