@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct blockio {
@@ -41,12 +43,12 @@ void blockio_free(struct blockio *b)
 {
 	if (!b)
 		return;
-	blockio_abandon(b);
+	blockio_close(b);
 	free(b->buf);
 	free(b);
 }
 
-void blockio_abandon(struct blockio *b)
+void blockio_close(struct blockio *b)
 {
 	if (b->fd >= 0)
 		close(b->fd);
@@ -72,17 +74,14 @@ int blockio_fail(int error, const char *what, struct err *e)
 
 static int fail(struct blockio *b, int error, const char *what, struct err *e)
 {
-	blockio_abandon(b);
+	blockio_close(b);
 	return blockio_fail(error, what, e);
 }
 
-int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e)
+static int open_file(struct blockio *b, int dir_fd, const char *name)
 {
 	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
 
-	blockio_abandon(b);
-	b->held = 0;
-	b->written = 0;
 	b->direct = b->want_direct;
 	if (b->direct)
 		b->fd = openat(dir_fd, name, flags | O_DIRECT, 0600);
@@ -90,9 +89,47 @@ int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e)
 		b->direct = false;
 		b->fd = openat(dir_fd, name, flags, 0600);
 	}
-	if (b->fd < 0)
-		return fail(b, errno, "create", e);
-	return 0;
+	return b->fd < 0 ? errno : 0;
+}
+
+/*
+ * Locks the file: 0, or EAGAIN where somebody had locked and removed it as stale meanwhile. Where a
+ * file system has no locks, nobody takes it for stale either.
+ */
+static int lock_file(struct blockio *b)
+{
+	struct stat st;
+
+	while (flock(b->fd, LOCK_EX) && errno == EINTR)
+		;
+	return fstat(b->fd, &st) || st.st_nlink ? 0 : EAGAIN;
+}
+
+int blockio_open(struct blockio *b, int dir_fd, const char *name, struct err *e)
+{
+	int error;
+
+	b->held = 0;
+	b->written = 0;
+	do {
+		blockio_close(b);
+		error = open_file(b, dir_fd, name);
+		if (!error)
+			error = lock_file(b);
+	} while (error == EAGAIN);
+	return error ? fail(b, error, "create", e) : 0;
+}
+
+bool blockio_remove_stale(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool gone;
+
+	if (fd < 0)
+		return false;
+	gone = !flock(fd, LOCK_EX | LOCK_NB) && !unlinkat(dir_fd, name, 0);
+	close(fd);
+	return gone;
 }
 
 /* From here on the file is written through the page cache. */
@@ -167,11 +204,6 @@ int blockio_finish(struct blockio *b, struct err *e)
 	b->held = 0;
 	if (fdatasync(b->fd))
 		return fail(b, errno, "sync", e);
-	if (close(b->fd)) {
-		b->fd = -1;
-		return fail(b, errno, "close", e);
-	}
-	b->fd = -1;
 	b->direct = direct;
 	return 0;
 }

@@ -155,18 +155,18 @@ static int write_file(struct spill_writer *w, const struct chunk *c, const int *
 		      int n, const char *name, struct err *e)
 {
 	char temporary[NAME_LEN + sizeof(TEMPORARY)];
+	int rc;
 
 	snprintf(temporary, sizeof(temporary), TEMPORARY "%.*s",
 		 (int)(strlen(name) - strlen(SUFFIX)), name);
 	if (blockio_open(w->io, w->dir_fd, temporary, e))
 		return -1;
-	if (put_chunk(w, c, vector_fields, n, e) || blockio_finish(w->io, e) ||
-	    publish(w, temporary, name, e)) {
-		blockio_abandon(w->io);
+	rc = put_chunk(w, c, vector_fields, n, e) || blockio_finish(w->io, e) ||
+	     publish(w, temporary, name, e);
+	if (rc)
 		unlinkat(w->dir_fd, temporary, 0);
-		return -1;
-	}
-	return 0;
+	blockio_close(w->io);
+	return rc ? -1 : 0;
 }
 
 static void file_name(const struct chunk *c, char buf[NAME_LEN])
@@ -452,6 +452,8 @@ static int scan_one(struct scan *s, const char *name, struct err *e)
 		return 0;
 	if (!read_named(s, name, &c, &why))
 		return keep(s, c, e);
+	if (why.sys_errno == ENOENT) /* loaded and removed while we looked */
+		return 0;
 	if (why.kind != ERR_DISK) {
 		*e = why;
 		return -1;
@@ -471,7 +473,7 @@ static int scan_dir(struct scan *s, DIR *d, struct err *e)
 		if (!entry)
 			break;
 		if (!strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)))
-			unlinkat(dirfd(d), entry->d_name, 0);
+			(void)blockio_remove_stale(dirfd(d), entry->d_name);
 		else if (scan_one(s, entry->d_name, e))
 			return -1;
 	}

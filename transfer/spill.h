@@ -64,9 +64,10 @@ int spill_parse(const void *data, size_t len, const char *run, struct chunk **re
 		struct err *e) MUST_CHECK;
 
 /*
- * Headers of all files in dir, in order of plan, table, range and position; the names of those
- * whose header or end does not check go to the callback (may be NULL). Temporary files of a process
- * that died are removed: nobody may be writing. The caller frees each chunk and the array.
+ * Headers of all files in dir, in order of plan, table, range and position; the names of those whose
+ * header or end does not check go to the callback (may be NULL). Temporary files of a process that
+ * died are removed; those of a living writer are locked and stay, so that looking at a run in work
+ * does no harm. The caller frees each chunk and the array.
  */
 int spill_scan(const char *dir, const char *run, struct chunk ***ret, int *ret_n,
 	       void (*damaged)(void *ctx, const char *file, const struct err *why), void *ctx,
