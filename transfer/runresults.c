@@ -32,11 +32,13 @@ static struct run_table_result *start(struct run_results *res, const struct plan
 	return to;
 }
 
-static struct run_collection_result *find_collection(struct run_table_result *to, const char *name)
+/* Among the first `known`; else a new one at the end. */
+static struct run_collection_result *find_collection(struct run_table_result *to, int known,
+						     const char *name)
 {
 	struct run_collection_result *grown;
 
-	for (int i = 0; i < to->n_collections; i++) {
+	for (int i = 0; i < known; i++) {
 		const char *there = to->collections[i].name;
 
 		if ((!there && !name) || (there && name && strcmp(there, name) == 0))
@@ -80,12 +82,13 @@ static int sum_table(struct run *r, struct run_table_result *to, const struct pl
 {
 	AUTO(free) int *slot = calloc((size_t)t->n_collections + 1, sizeof(int));
 	struct summing s = { to, t, slot };
+	int known = to->n_collections; /* of earlier leaves: one leaf names each collection once */
 
 	if (!slot)
 		return err_nomem(e);
 	to->counted += t->rows;
 	for (int i = 0; i < t->n_collections; i++) {
-		struct run_collection_result *c = find_collection(to, t->collections[i].name);
+		struct run_collection_result *c = find_collection(to, known, t->collections[i].name);
 
 		if (!c)
 			return err_nomem(e);
