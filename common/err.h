@@ -47,6 +47,7 @@ struct err {
 	int sys_errno;       /* errno at the failure, or 0 */
 	char sqlstate[6];    /* five characters, or "" */
 	char constraint[64]; /* the server's constraint name field, or "" */
+	int position;        /* where in the statement, in characters from 1, or 0 */
 	size_t len;          /* bytes used in text, without the NUL */
 	char text[2048];     /* cause, then each context */
 	char hint[512];      /* what the user can do, or "" */

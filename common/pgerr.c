@@ -3,6 +3,7 @@
 #include "common/text.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool matches(const struct pgerr_rule *rule, const char *sqlstate, const char *message)
@@ -122,6 +123,7 @@ int pgerr_set(struct err *e, enum pg_role role, const PGconn *conn, const PGresu
 	AUTO_TEXT struct text more = TEXT_INIT;
 	const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+	const char *position = PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION);
 	char state[6] = "";
 
 	if (code)
@@ -141,6 +143,7 @@ int pgerr_set(struct err *e, enum pg_role role, const PGconn *conn, const PGresu
 		state[0] ? " (SQLSTATE " : "", state, state[0] ? ")" : "", text_str(&more));
 	e->next = rule->next;
 	memcpy(e->sqlstate, state, sizeof(state));
+	e->position = position ? (int)strtol(position, NULL, 10) : 0;
 	if (constraint)
 		strncpy(e->constraint, constraint, sizeof(e->constraint) - 1);
 	set_hint(e, rule, res);
