@@ -9,6 +9,12 @@ target_compile_options(house INTERFACE
 	$<$<C_COMPILER_ID:Clang>:-Wno-format-nonliteral>
 	$<$<C_COMPILER_ID:GNU>:-Wno-format-nonliteral>
 	$<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+if(NEONFERRY_FAULTS)
+	if(CMAKE_BUILD_TYPE STREQUAL "Release")
+		message(FATAL_ERROR "NEONFERRY_FAULTS is for tests only")
+	endif()
+	target_compile_definitions(house INTERFACE NEONFERRY_FAULTS)
+endif()
 if(NEONFERRY_SANITIZE)
 	target_compile_options(house INTERFACE -fsanitize=${NEONFERRY_SANITIZE} -fno-omit-frame-pointer
 		-fno-sanitize-recover=all)
