@@ -168,7 +168,7 @@ static int insert(struct knn *s, int i, const char *key, size_t key_len, double 
 {
 	struct knn_list *l = &s->lists[i];
 	char *copy;
-	int at = l->n;
+	int at;
 
 	if (isnan(d) || (l->n == s->k && d >= l->hits[l->n - 1].distance))
 		return 0;
