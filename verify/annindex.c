@@ -226,9 +226,7 @@ void annindex_add_search(struct text *sql, const struct annindex *x, enum pg_rol
 
 	text_add(sql, "SELECT ");
 	annindex_add_key(sql, x, role, "nf_src");
-	text_addf(sql, " AS key, %s %s (%s)::%s AS d", end->operand, end->operator, vector,
-		  end->type);
+	text_addf(sql, " AS key, %s %s %s AS d", end->operand, end->operator, vector);
 	annindex_add_from(sql, x, role);
-	text_addf(sql, " ORDER BY %s %s (%s)::%s LIMIT %d", end->operand, end->operator, vector,
-		  end->type, k);
+	text_addf(sql, " ORDER BY %s %s %s LIMIT %d", end->operand, end->operator, vector, k);
 }

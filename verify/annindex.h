@@ -46,8 +46,8 @@ void annindex_add_key(struct text *sql, const struct annindex *x, enum pg_role r
 		      const char *alias);
 
 /*
- * SELECT key, distance of the k nearest rows to the value `vector` (SQL of a text value):
- * one query's, to stand alone or in a LATERAL.
+ * SELECT key, distance of the k nearest rows to `vector`, SQL of a value of end[role].type that
+ * costs nothing to evaluate (it is, for every row): one query's, to stand alone or in a LATERAL.
  */
 void annindex_add_search(struct text *sql, const struct annindex *x, enum pg_role role,
 			 const char *vector, int k);

@@ -43,6 +43,15 @@ static int ask_both(struct pg *const pg[2], const struct text sql[2], const char
 	return 0;
 }
 
+static void search_sql(struct text *sql, const struct annindex *x, enum pg_role role, int k)
+{
+	AUTO_TEXT struct text vector = TEXT_INIT;
+
+	text_addf(&vector, "$1::%s", x->end[role].type);
+	annindex_add_search(sql, x, role, text_str(&vector), k);
+	sql->failed |= vector.failed;
+}
+
 static int ask_all(struct pg *const pg[2], const struct annindex *x, const struct queryset *q,
 		   const struct latency_settings *s, struct measured *m, struct err *e)
 {
@@ -51,7 +60,7 @@ static int ask_all(struct pg *const pg[2], const struct annindex *x, const struc
 
 	for (int role = 0; role < 2; role++) {
 		if (pg[role])
-			annindex_add_search(&sql[role], x, (enum pg_role)role, "$1::text", s->k);
+			search_sql(&sql[role], x, (enum pg_role)role, s->k);
 		if (rc == 0)
 			rc = text_check(&sql[role], e);
 	}

@@ -252,8 +252,10 @@ void queryset_array(struct text *t, const struct queryset *q, int first, int n)
 
 void queryset_search_sql(struct text *sql, const struct annindex *x, enum pg_role role, int k)
 {
-	text_add(sql, "SELECT nf_q.n, nf_r.key, nf_r.d FROM unnest($1::text[]) WITH ORDINALITY"
-		      " AS nf_q(v, n) CROSS JOIN LATERAL (");
+	text_addf(sql,
+		  "SELECT nf_q.n, nf_r.key, nf_r.d FROM unnest($1::%s[]) WITH ORDINALITY"
+		  " AS nf_q(v, n) CROSS JOIN LATERAL (",
+		  x->end[role].type);
 	annindex_add_search(sql, x, role, "nf_q.v", k);
 	text_add(sql, ") nf_r");
 }
