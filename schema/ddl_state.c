@@ -136,7 +136,8 @@ struct ddl_present {
  * tags have them; the search path is empty, so types in signatures are qualified on both sides.
  */
 static const char present_sql[] =
-	"SELECT 'n', '', nspname FROM pg_catalog.pg_namespace"
+	/* text, not name: a union takes its first type, and name would cut signatures at 63 bytes */
+	"SELECT 'n', '', nspname::pg_catalog.text FROM pg_catalog.pg_namespace"
 	" UNION ALL SELECT 'e', '', extname FROM pg_catalog.pg_extension"
 	" UNION ALL SELECT 'r', n.nspname, c.relname FROM pg_catalog.pg_class c"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
