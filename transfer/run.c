@@ -427,14 +427,14 @@ static int copy_phase(struct run *r, struct err *e)
 	pg_close(r->source_pg);
 	r->source_pg = NULL;
 	run_phase(r, PHASE_COPY);
-	if (copy_all(r, e) < 0 || run_mark_complete(r, e) < 0)
+	if (copy_all(r, e) < 0 || run_mark_complete(r, e) < 0 || run_load_blobs(r, e) < 0)
 		return -1;
 	holder_release(r->dir.path);
 	return ledger_set_state(r->target_pg, r->dir.name, r->generation, "loaded", e);
 }
 
 /* The control session may have been lost while the copy went on for hours. */
-static int renew_target(struct run *r, struct err *e)
+int run_renew_target(struct run *r, struct err *e)
 {
 	if (r->target_pg && pg_is_alive(r->target_pg)) {
 		struct err tried = ERR_INIT;
@@ -466,7 +466,7 @@ int run_transfer(struct run *r, struct err *e)
 		return -1;
 	if (!r->settings.data)
 		holder_release(r->dir.path);
-	if (renew_target(r, e) < 0)
+	if (run_renew_target(r, e) < 0)
 		return -1;
 	if (r->settings.post && post_phases(r, e) < 0)
 		return -1;
@@ -489,7 +489,7 @@ int run_finish(struct run *r, bool proven, const json_t *summary, struct err *e)
 		return -1;
 	if (!proven)
 		return 0;
-	if (renew_target(r, e) < 0 ||
+	if (run_renew_target(r, e) < 0 ||
 	    ledger_set_state(r->target_pg, r->dir.name, r->generation, "done", e) < 0)
 		return -1;
 	run_phase(r, PHASE_DONE);

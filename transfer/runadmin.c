@@ -1,4 +1,5 @@
 /* runadmin - looking at a run, and taking it away: status, plan, abort, forget. */
+#include "transfer/blob.h"
 #include "transfer/runpriv.h"
 
 #include "common/file.h"
@@ -180,6 +181,18 @@ static int open_for(const char *dir, const struct conn *target, struct rundir *d
 	return pg_open(ret, target, text_str(&name), NULL, e);
 }
 
+static int list_blobs(struct pg *pg, const char *run, json_t *list, struct err *e)
+{
+	int64_t n = 0;
+
+	if (blob_count_created(pg, run, &n, e) < 0)
+		return -1;
+	if (n > 0)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "type", "large objects", "name", "", "rows",
+						      (json_int_t)n));
+	return 0;
+}
+
 static int list_abort(struct pg *pg, const char *run, json_t **ret, struct err *e)
 {
 	json_t *list = json_array(), *objects = NULL;
@@ -190,6 +203,8 @@ static int list_abort(struct pg *pg, const char *run, json_t **ret, struct err *
 		rc = ddl_list_created(pg, run, &objects, e);
 		if (rc == 0)
 			rc = list_rows(pg, run, list, e);
+		if (rc == 0)
+			rc = list_blobs(pg, run, list, e);
 		if (rc == 0)
 			json_array_extend(list, objects);
 		json_decref(objects);
@@ -292,6 +307,8 @@ static int abort_run(struct run *r, bool keep_data, struct err *e)
 	d = run_ddl(r);
 	if (rc == 0)
 		rc = ddl_restore_aside(&d, e);
+	if (rc == 0 && !keep_data)
+		rc = blob_drop_created(r->target_pg, r->dir.name, e);
 	if (rc == 0 && !keep_data)
 		rc = ddl_drop_created(r->target_pg, r->dir.name, e);
 	if (rc == 0)

@@ -41,6 +41,8 @@ int run_open_target(struct run *r, struct err *e) MUST_CHECK;
 int run_open_source(struct run *r, struct err *e) MUST_CHECK;
 int run_refuse_same_database(struct run *r, struct err *e) MUST_CHECK;
 int run_enter_ledger(struct run *r, struct err *e) MUST_CHECK;
+/* The control session again where it was lost in the meantime. */
+int run_renew_target(struct run *r, struct err *e) MUST_CHECK;
 struct ddl run_ddl(struct run *r);
 void run_fact(struct run *r, const char *key, json_t *value);
 void run_phase(struct run *r, enum phase phase);
@@ -56,5 +58,13 @@ bool run_capture_is_complete(struct run *r);
 int run_mark_complete(struct run *r, struct err *e) MUST_CHECK;
 int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog **ret,
 		     struct err *e) MUST_CHECK;
+
+/* --- runblobs.c: large objects; nothing is done where only some tables are moved --- */
+/* Into the run folder, from the source's transaction. */
+int run_capture_blobs(struct run *r, struct err *e) MUST_CHECK;
+int run_check_blobs(struct run *r, struct err *e) MUST_CHECK;
+int run_load_blobs(struct run *r, struct err *e) MUST_CHECK;
+/* *ret_unproven: how many are not in the target as they were captured. */
+int run_prove_blobs(struct run *r, int64_t *ret_unproven, struct err *e) MUST_CHECK;
 
 #endif

@@ -176,12 +176,10 @@ int run_results(struct run *r, struct run_results **ret, struct err *e)
 
 	if (!res)
 		return err_nomem(e);
-	if (fill(r, res, e) < 0) {
+	if (run_prove_blobs(r, &res->large_objects_unproven, e) < 0 || fill(r, res, e) < 0) {
 		run_results_free(res);
 		return -1;
 	}
-	if (r->source_catalog)
-		res->large_objects_unproven = r->source_catalog->n_large_objects;
 	*ret = res;
 	return 0;
 }

@@ -1,0 +1,222 @@
+#include "transfer/blobfile.h"
+
+#include "common/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- reading --- */
+
+void blobfile_free(struct blobfile *f)
+{
+	if (!f)
+		return;
+	for (int i = 0; f->list && i < f->n; i++)
+		free(f->list[i].comment);
+	free(f->list);
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f);
+}
+
+static int damaged(const char *path, struct err *e)
+{
+	err_set(e, ERR_DISK, "%s is damaged", path);
+	return err_hint(e, "begin a new run in another folder: the large objects must be read again");
+}
+
+static int read_entry(struct blob *b, const json_t *j, const char *path, struct err *e)
+{
+	const char *sha = json_string_value(json_object_get(j, "sha256"));
+	const char *comment = json_string_value(json_object_get(j, "comment"));
+	json_int_t oid = json_integer_value(json_object_get(j, "oid"));
+	json_int_t size = json_integer_value(json_object_get(j, "size"));
+	json_int_t offset = json_integer_value(json_object_get(j, "offset"));
+
+	if (!sha || strlen(sha) != 64 || oid <= 0 || oid > UINT32_MAX || size < 0 || offset < 0)
+		return damaged(path, e);
+	b->oid = (uint32_t)oid;
+	b->size = (uint64_t)size;
+	b->offset = (uint64_t)offset;
+	memcpy(b->sha256, sha, sizeof(b->sha256));
+	b->comment = comment ? strdup(comment) : NULL;
+	return comment && !b->comment ? err_nomem(e) : 0;
+}
+
+static int read_index(struct blobfile *f, const char *path, struct err *e)
+{
+	json_t *index = NULL;
+	const json_t *j;
+	size_t i;
+	int rc = 0;
+
+	if (file_read_json(path, &index, e) < 0)
+		return -1;
+	f->list = calloc(json_array_size(index) + 1, sizeof(*f->list));
+	if (!f->list)
+		rc = err_nomem(e);
+	json_array_foreach(index, i, j) {
+		if (rc == 0)
+			rc = read_entry(&f->list[f->n++], j, path, e);
+	}
+	json_decref(index);
+	return rc;
+}
+
+static int check_size(const struct blobfile *f, const char *path, struct err *e)
+{
+	const struct blob *last = f->n > 0 ? &f->list[f->n - 1] : NULL;
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot read %s", path);
+	return last && (uint64_t)st.st_size < last->offset + last->size ? damaged(path, e) : 0;
+}
+
+int blobfile_open(struct blobfile **ret, const char *dir, struct err *e)
+{
+	AUTO(free) char *index = file_path(dir, BLOBFILE_INDEX), *data = file_path(dir, BLOBFILE_DATA);
+	AUTO(blobfile) struct blobfile *f = calloc(1, sizeof(*f));
+
+	if (!index || !data || !f)
+		return err_nomem(e);
+	f->fd = -1;
+	if (!file_exists(index)) {
+		*ret = NULL;
+		return 0;
+	}
+	if (read_index(f, index, e) < 0)
+		return -1;
+	f->fd = open(data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (f->fd < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot read %s", data);
+	if (check_size(f, data, e) < 0)
+		return -1;
+	*ret = GIVE(&f);
+	return 0;
+}
+
+int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf, size_t len,
+		  struct err *e)
+{
+	char *to = buf;
+
+	while (len > 0) {
+		ssize_t n = pread(f->fd, to, len, (off_t)(b->offset + at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, ERR_DISK, errno, "cannot read " BLOBFILE_DATA);
+		if (n == 0)
+			return damaged(BLOBFILE_DATA, e);
+		to += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* --- writing --- */
+
+struct blobwriter {
+	char *index_path, *data_path;
+	FILE *file;
+	json_t *index;
+	EVP_MD_CTX *hash;
+	uint64_t offset, size; /* of the object at hand */
+};
+
+void blobwriter_free(struct blobwriter *w)
+{
+	if (!w)
+		return;
+	if (w->file)
+		(void)fclose(w->file);
+	EVP_MD_CTX_free(w->hash);
+	json_decref(w->index);
+	free(w->index_path);
+	free(w->data_path);
+	free(w);
+}
+
+static int open_data(struct blobwriter *w, struct err *e)
+{
+	int fd = open(w->data_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot write %s", w->data_path);
+	w->file = fdopen(fd, "wb");
+	if (w->file)
+		return 0;
+	close(fd);
+	return err_nomem(e);
+}
+
+int blobwriter_new(struct blobwriter **ret, const char *dir, struct err *e)
+{
+	AUTO(blobwriter) struct blobwriter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_nomem(e);
+	w->index_path = file_path(dir, BLOBFILE_INDEX);
+	w->data_path = file_path(dir, BLOBFILE_DATA);
+	w->index = json_array();
+	w->hash = EVP_MD_CTX_new();
+	if (!w->index_path || !w->data_path || !w->index || !w->hash ||
+	    !EVP_DigestInit_ex(w->hash, EVP_sha256(), NULL))
+		return err_nomem(e);
+	if (unlink(w->index_path) < 0 && errno != ENOENT)
+		return err_sys(e, ERR_DISK, errno, "cannot replace %s", w->index_path);
+	if (open_data(w, e) < 0)
+		return -1;
+	*ret = GIVE(&w);
+	return 0;
+}
+
+int blobwriter_put(struct blobwriter *w, const void *data, size_t len, struct err *e)
+{
+	if (len > 0 && fwrite(data, 1, len, w->file) != len)
+		return err_sys(e, ERR_DISK, errno, "cannot write %s", w->data_path);
+	if (!EVP_DigestUpdate(w->hash, data, len))
+		return err_nomem(e);
+	w->size += len;
+	return 0;
+}
+
+int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment, struct err *e)
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char hex[65];
+	json_t *j;
+
+	if (!EVP_DigestFinal_ex(w->hash, hash, NULL) ||
+	    !EVP_DigestInit_ex(w->hash, EVP_sha256(), NULL))
+		return err_nomem(e);
+	for (size_t i = 0; i < 32; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	j = json_pack("{s:I, s:I, s:I, s:s, s:s?}", "oid", (json_int_t)oid, "size", (json_int_t)w->size,
+		      "offset", (json_int_t)w->offset, "sha256", hex, "comment", comment);
+	if (!j || json_array_append_new(w->index, j) < 0)
+		return err_nomem(e);
+	w->offset += w->size;
+	w->size = 0;
+	return 0;
+}
+
+int blobwriter_finish(struct blobwriter *w, struct err *e)
+{
+	if (json_array_size(w->index) == 0) {
+		(void)unlink(w->data_path);
+		return 0;
+	}
+	if (fflush(w->file) != 0 || fdatasync(fileno(w->file)) != 0)
+		return err_sys(e, ERR_DISK, errno, "cannot write %s", w->data_path);
+	return file_write_json(w->index_path, w->index, e);
+}

@@ -1,0 +1,64 @@
+/*
+ * blobfile - large objects in the run folder: their bytes, one after another, and an index.
+ *
+ *   large-objects.data	 the bytes
+ *   large-objects.json	 array of {oid, size, offset, sha256, comment}; written last, so where it is,
+ *			 the data is complete
+ *
+ * A database without large objects has neither file.
+ *
+ * INVARIANT	Entries are sorted by oid.
+ * OWNER	blobfile_free(), blobwriter_free().
+ * LIMIT	The index is held in memory: some hundred bytes an object.
+ */
+#ifndef TRANSFER_BLOBFILE_H
+#define TRANSFER_BLOBFILE_H
+
+#include "common/err.h"
+
+#include <stdint.h>
+
+#define BLOBFILE_INDEX "large-objects.json"
+#define BLOBFILE_DATA  "large-objects.data"
+
+struct blob {
+	uint32_t oid;
+	uint64_t size, offset;
+	char sha256[65];
+	char *comment; /* or NULL */
+};
+
+struct blobfile {
+	int fd; /* of the data */
+	int n;
+	struct blob *list;
+};
+
+/* *ret is NULL where the folder has none. ERR_DISK: damaged. */
+int blobfile_open(struct blobfile **ret, const char *dir, struct err *e) MUST_CHECK;
+void blobfile_free(struct blobfile *f);
+/* Reads exactly len bytes at a position of an object. */
+int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf, size_t len,
+		  struct err *e) MUST_CHECK;
+
+struct blobwriter;
+
+/* Begins a new capture; what the folder held is removed. */
+int blobwriter_new(struct blobwriter **ret, const char *dir, struct err *e) MUST_CHECK;
+void blobwriter_free(struct blobwriter *w);
+/* The bytes of one object in pieces, then its end. comment may be NULL. */
+int blobwriter_put(struct blobwriter *w, const void *data, size_t len, struct err *e) MUST_CHECK;
+int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment, struct err *e) MUST_CHECK;
+/* Makes all durable. Without any object no file is left. */
+int blobwriter_finish(struct blobwriter *w, struct err *e) MUST_CHECK;
+
+UNUSED static inline void auto_blobfile(struct blobfile **f)
+{
+	blobfile_free(*f);
+}
+UNUSED static inline void auto_blobwriter(struct blobwriter **w)
+{
+	blobwriter_free(*w);
+}
+
+#endif
