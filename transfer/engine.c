@@ -204,7 +204,8 @@ static int make_lines(struct engine *g, struct err *e)
 		atomic_fetch_add(&p->rows_total, t->rows);
 		atomic_fetch_add(&p->bytes_total, t->bytes);
 	}
-	p->n_lines = n;
+	/* What the display may look at from here on. */
+	__atomic_store_n(&p->n_lines, n, __ATOMIC_RELEASE);
 	return 0;
 }
 
