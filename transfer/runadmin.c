@@ -6,6 +6,7 @@
 #include "transfer/spill.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -240,6 +241,21 @@ static bool exists(struct pg *pg, const char *relation)
 	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
 }
 
+/* Chunks of this relation are still in the ledger: its rows were not removed yet. */
+static bool is_listed(struct pg *pg, const char *run, const char *relation)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+	AUTO(free) char *there = NULL;
+	struct err ignored = ERR_INIT;
+
+	text_add(&sql, "SELECT 1 FROM neonferry.chunk WHERE run = ");
+	text_add_literal(&sql, run);
+	text_add(&sql, " AND relation = ");
+	text_add_literal(&sql, relation);
+	text_add(&sql, " LIMIT 1");
+	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
+}
+
 /* One relation's rows of this run, by the transactions that inserted them; the count must be exact. */
 static int delete_rows(struct pg *pg, const char *run, const char *relation, uint64_t rows, struct err *e)
 {
@@ -267,11 +283,14 @@ static int delete_rows(struct pg *pg, const char *run, const char *relation, uin
 	return pg_commit(pg, e);
 }
 
-static int abort_rows(struct pg *pg, const char *run, const json_t *list, struct err *e)
+/* One pass; *ret_left counts the tables whose rows other tables still refer to. */
+static int abort_rows_once(struct pg *pg, const char *run, const json_t *list, int *ret_left,
+			   struct err *e)
 {
 	const json_t *item;
 	size_t i;
 
+	*ret_left = 0;
 	json_array_foreach(list, i, item) {
 		const char *type = json_string_value(json_object_get(item, "type"));
 		const char *name = json_string_value(json_object_get(item, "name"));
@@ -279,11 +298,31 @@ static int abort_rows(struct pg *pg, const char *run, const json_t *list, struct
 
 		if (!type || strcmp(type, "rows") != 0 || !exists(pg, name))
 			continue;
-		if (delete_rows(pg, run, name, rows, e) < 0) {
-			pg_rollback(pg);
-			return err_note(e, "removing the rows of run %s from %s", run, name);
-		}
+		*e = ERR_INIT;
+		if (!is_listed(pg, run, name) || delete_rows(pg, run, name, rows, e) == 0)
+			continue;
+		pg_rollback(pg);
+		err_note(e, "removing the rows of run %s from %s", run, name);
+		if (strcmp(e->sqlstate, "23503") != 0)
+			return -1;
+		(*ret_left)++;
 	}
+	return 0;
+}
+
+/* Rows that are referred to go after those that refer to them: again, until a pass helps no more. */
+static int abort_rows(struct pg *pg, const char *run, const json_t *list, struct err *e)
+{
+	int left = INT_MAX, before;
+
+	do {
+		before = left;
+		if (abort_rows_once(pg, run, list, &left, e) < 0)
+			return -1;
+	} while (left > 0 && left < before);
+	if (left > 0)
+		return -1;
+	*e = ERR_INIT;
 	return 0;
 }
 
@@ -302,15 +341,16 @@ static int abort_run(struct run *r, bool keep_data, struct err *e)
 	if (ledger_take_over(r->target_pg, r->dir.name, &r->generation, e) < 0 ||
 	    list_abort(r->target_pg, r->dir.name, &list, e) < 0)
 		return -1;
-	rc = keep_data ? 0 : abort_rows(r->target_pg, r->dir.name, list, e);
+	/* What the run created goes as a whole; rows only from tables that were there before. */
+	rc = keep_data ? 0 : ddl_drop_created(r->target_pg, r->dir.name, e);
+	if (rc == 0 && !keep_data)
+		rc = abort_rows(r->target_pg, r->dir.name, list, e);
 	json_decref(list);
 	d = run_ddl(r);
 	if (rc == 0)
 		rc = ddl_restore_aside(&d, e);
 	if (rc == 0 && !keep_data)
 		rc = blob_drop_created(r->target_pg, r->dir.name, e);
-	if (rc == 0 && !keep_data)
-		rc = ddl_drop_created(r->target_pg, r->dir.name, e);
 	if (rc == 0)
 		rc = ledger_forget(r->target_pg, r->dir.name, e);
 	return rc;
