@@ -7,6 +7,7 @@
 #include "verify/judge.h"
 #include "verify/parity.h"
 #include "verify/presence.h"
+#include "verify/resources.h"
 #include "verify/rowdiff.h"
 #include "verify/search.h"
 #include "verify/smoke.h"
@@ -244,6 +245,8 @@ static int check_presence(struct run *r, struct err *e)
 		return -1;
 	presence_judge(&list, r->checks, collections);
 	presence_free(&list);
+	json_object_set_new(r->doc, "resources",
+			    resources_read(r->ends.plain, &r->pairs, collections));
 	return 0;
 }
 

@@ -3,10 +3,12 @@
  *
  *   verify_tool SOURCE|- TARGET [level=N] [table=T]... [collection=C]... [KEY=VALUE]...
  *
- * keys: jobs, sample, seed, max_rows, diff, values, ratio, margin, waivers (a file). Exits as the
+ * keys: jobs, sample, seed, max_rows, diff, values, ratio, margin, waivers (a file),
+ * report (a folder). Exits as the
  * verdict says, 3 where there is no report.
  */
 #include "common/file.h"
+#include "verify/report.h"
 #include "verify/verify.h"
 
 #include <stdio.h>
@@ -18,6 +20,7 @@ struct args {
 	struct verify_settings settings;
 	const char *tables[MAX_LIST], *collections[MAX_LIST];
 	json_t *waivers;
+	const char *report;
 };
 
 static int take(struct args *a, const char *arg, struct err *e)
@@ -47,6 +50,8 @@ static int take(struct args *a, const char *arg, struct err *e)
 		s->include_values = value[0] == '1';
 	else if (IS("ratio"))
 		s->max_latency_ratio = strtod(value, NULL);
+	else if (IS("report"))
+		a->report = value;
 	else if (IS("margin"))
 		s->margin = strtod(value, NULL);
 	else if (IS("waivers"))
@@ -76,6 +81,8 @@ static int run(int argc, char **argv, struct verify_result **ret, struct err *e)
 		return -1;
 	rc = verify_run(source, target, &a.settings, ret, e);
 	json_decref(a.waivers);
+	if (rc == 0 && a.report)
+		rc = report_write(a.report, (*ret)->doc, a.settings.diff_file, e);
 	return rc;
 }
 

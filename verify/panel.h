@@ -1,0 +1,30 @@
+/*
+ * panel - parts of the HTML report: each renders one part of the document, or nothing.
+ */
+#ifndef VERIFY_PANEL_H
+#define VERIFY_PANEL_H
+
+#include "common/text.h"
+
+#include <jansson.h>
+
+/* --- helpers shared with the page --- */
+
+const char *panel_string(const json_t *object, const char *key);         /* never NULL */
+double panel_number(const json_t *object, const char *key);              /* 0 where it is none */
+void panel_int(struct text *t, json_int_t n);                            /* 1,234,567 */
+void panel_bytes(struct text *t, double bytes);                          /* 1.2 GB */
+void panel_field(struct text *t, const json_t *object, const char *key); /* escaped */
+/* The legend of the two ends. */
+void panel_legend(struct text *t);
+
+/* --- parts --- */
+
+void panel_collections(struct text *t, const json_t *doc); /* rows per collection on both ends */
+void panel_embeddings(struct text *t, const json_t *doc);
+void panel_search(struct text *t, const json_t *doc);
+void panel_functions(struct text *t, const json_t *doc);
+void panel_resources(struct text *t, const json_t *doc);
+void panel_transfer(struct text *t, const json_t *doc);
+
+#endif
