@@ -341,16 +341,17 @@ static int abort_run(struct run *r, bool keep_data, struct err *e)
 	if (ledger_take_over(r->target_pg, r->dir.name, &r->generation, e) < 0 ||
 	    list_abort(r->target_pg, r->dir.name, &list, e) < 0)
 		return -1;
+	/* First what only rows of the ledger know, since dropping what was created ends with those. */
+	rc = keep_data ? 0 : blob_drop_created(r->target_pg, r->dir.name, e);
 	/* What the run created goes as a whole; rows only from tables that were there before. */
-	rc = keep_data ? 0 : ddl_drop_created(r->target_pg, r->dir.name, e);
+	if (rc == 0 && !keep_data)
+		rc = ddl_drop_created(r->target_pg, r->dir.name, e);
 	if (rc == 0 && !keep_data)
 		rc = abort_rows(r->target_pg, r->dir.name, list, e);
 	json_decref(list);
 	d = run_ddl(r);
 	if (rc == 0)
 		rc = ddl_restore_aside(&d, e);
-	if (rc == 0 && !keep_data)
-		rc = blob_drop_created(r->target_pg, r->dir.name, e);
 	if (rc == 0)
 		rc = ledger_forget(r->target_pg, r->dir.name, e);
 	return rc;

@@ -7,7 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import make_source, make_target  # noqa: E402
-from moving import Folder, assert_same, neonferry, rows, schema_text  # noqa: E402
+from moving import Folder, assert_same, neonferry, objects, rows, schema_text  # noqa: E402
 
 LONG = "l" * 60 + "äx"  # 63 bytes, the most a name can have
 
@@ -272,8 +272,9 @@ class Pair(unittest.TestCase):
         self.db = self._testMethodName
         self.target.create_database(self.db, owner="ferry")
 
-    def make(self, sql, options=""):
+    def make(self, sql, options="", before=""):
         self.source.create_database(self.db, options=options)
+        self.source.psql(before, db=self.db)
         self.source.psql(sql, db=self.db)
 
     def run_it(self, *args, command="run", **kw):
@@ -411,6 +412,71 @@ class Formats(Pair):
     def test_an_empty_database(self):
         self.make("SELECT 1")
         self.assert_moved(self.run_it())
+
+
+class LargeObjects(Pair):
+    SQL = """CREATE TABLE files (id int, content oid);
+        INSERT INTO files SELECT i, lo_from_bytea(0, decode(repeat(md5(i::text), i * 10), 'hex'))
+            FROM generate_series(1, 300) i;
+        SELECT lo_create(70000); SELECT lo_create(4294967295);
+        SELECT lo_from_bytea(80000, decode(repeat('00ff5c0a', 1250000), 'hex'));
+        SELECT lo_from_bytea(80001, decode(repeat('00', 1048576), 'hex'));
+        SELECT lo_put(lo_create(80002), 5000000, 'end');
+        COMMENT ON LARGE OBJECT 80002 IS 'it''s sparse'"""
+
+    def same_objects(self):
+        self.assertEqual(objects(self.target, self.db), objects(self.source, self.db))
+
+    def test_they_arrive_with_their_numbers_and_comments(self):
+        self.make(self.SQL)
+        self.assert_moved(self.run_it())
+        self.same_objects()
+        self.assertEqual(self.target.value("SELECT obj_description(80002, 'pg_largeobject')", db=self.db), "it's sparse")
+        self.assertEqual(self.target.psql("SELECT DISTINCT lomowner::regrole FROM pg_largeobject_metadata",
+                                          db=self.db), [["ferry"]])
+
+    def test_more_than_the_target_hashes_in_one_call(self):
+        self.make("SELECT lo_from_bytea(5, decode(repeat('00ff5c0a', 17000000), 'hex'))")
+        self.assert_moved(self.run_it())
+        self.assertEqual(self.target.value("SELECT md5(lo_get(5))", db=self.db),
+                         self.source.value("SELECT md5(lo_get(5))", db=self.db))
+
+    def test_another_object_of_the_same_number_is_refused_then_replaced(self):
+        self.make("CREATE TABLE t (a int); SELECT lo_from_bytea(7777, 'ours'), lo_from_bytea(7778, 'same')")
+        self.target.psql("SELECT lo_from_bytea(7777, 'theirs'), lo_from_bytea(7778, 'same')", db=self.db)
+        done = self.run_it()
+        self.assertEqual(done.status, 3, done.text)
+        self.assertIn("large object 7777 exists already", done.err)
+        self.assertIn("hint: --on-existing truncate replaces it", done.err)
+        self.assertEqual(self.target.value("SELECT lo_get(7777)", db=self.db), r"\x746865697273")
+        done = neonferry("run", "--source", self.source.uri(self.db), "--target", self.target.uri(self.db),
+                         "--on-existing", "truncate", run_dir=self.folder(self.db + "2"))
+        self.assert_moved(done)
+        self.same_objects()
+
+    def test_one_that_we_may_not_read_is_refused_by_number(self):
+        self.make("CREATE TABLE t (a int); GRANT SELECT ON t TO lo_reader; SELECT lo_from_bytea(7779, 'secret')",
+                  before="CREATE ROLE lo_reader LOGIN")
+        done = neonferry("run", "--source", self.source.uri(self.db, user="lo_reader"), "--target",
+                         self.target.uri(self.db), run_dir=self.folder(self.db))
+        self.assertEqual(done.status, 3, done.text)
+        self.assertRegex(done.err, "large object 7779 may not be read.*\n *hint: GRANT SELECT ON LARGE OBJECT 7779")
+        self.assertEqual(self.target.psql("SELECT 1 FROM pg_class WHERE relname = 't'", db=self.db), [])
+
+    def test_abort_removes_them(self):
+        self.make(self.SQL)
+        done = self.run_it()
+        self.assertEqual(done.status, 0, done.text)
+        done = neonferry("abort", self.folder(self.db), "--yes", "--target", self.target.uri(self.db))
+        self.assertEqual(done.status, 0, done.text)
+        self.assertEqual(objects(self.target, self.db), {})
+
+    def test_without_them_where_only_some_tables_go_and_that_is_said(self):
+        self.make("CREATE TABLE t (a int); SELECT lo_create(0)")
+        done = self.run_it("--table", "t")
+        self.assertEqual(done.status, 0, done.text)
+        self.assertRegex(done.text, "1 large object")
+        self.assertEqual(objects(self.target, self.db), {})
 
 
 if __name__ == "__main__":
