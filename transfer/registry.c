@@ -268,11 +268,14 @@ int registry_gaps(struct registry *r, const struct plan_table *t, int range, int
 	return rc;
 }
 
-int registry_is_complete(struct registry *r, const struct plan *p, bool *ret, struct err *e)
+int registry_is_complete(struct registry *r, const struct plan *p, int table, bool *ret,
+			 struct err *e)
 {
 	for (int i = 0; i < p->n_tables; i++) {
 		const struct plan_table *t = &p->tables[i];
 
+		if (table >= 0 && table != i)
+			continue;
 		for (int k = 0; k < t->n_ranges * t->n_routes && !t->already_there; k++) {
 			AUTO(free) struct registry_gap *gaps = NULL;
 			int n = 0;

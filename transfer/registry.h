@@ -36,9 +36,9 @@ void registry_remove(struct registry *r, const struct chunk *c);
 /* What no known chunk covers of a range and route, in order. malloc'ed. */
 int registry_gaps(struct registry *r, const struct plan_table *t, int range, int route,
 		  struct registry_gap **ret, int *ret_n, struct err *e) MUST_CHECK;
-/* True when nothing is left to read of the whole plan. */
-int registry_is_complete(struct registry *r, const struct plan *p, bool *ret, struct err *e)
-	MUST_CHECK;
+/* True when nothing is left to read of a table of the plan (of all: table -1). */
+int registry_is_complete(struct registry *r, const struct plan *p, int table, bool *ret,
+			 struct err *e) MUST_CHECK;
 
 /*
  * Calls fn for every chunk of a table (or of all: table -1), in order of table, range, route, from.

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often the run goes on by itself after a server was away, without having loaded anything since. */
+#define GO_ON_ATTEMPTS 6
+
 /* --- settings --- */
 
 static void fill_defaults(struct run_settings *s)
@@ -281,7 +284,7 @@ static void release_source(void *ctx)
 	struct err e = ERR_INIT;
 	bool complete = false;
 
-	if (registry_is_complete(r->known, r->plan, &complete, &e) < 0 || !complete)
+	if (registry_is_complete(r->known, r->plan, -1, &complete, &e) < 0 || !complete)
 		return;
 	if (run_mark_complete(r, &e) == 0)
 		holder_release(r->dir.path);
@@ -289,7 +292,8 @@ static void release_source(void *ctx)
 		event_emit(r->events, EVENT_WARNING, "capture.unmarked", NULL, "%s", e.text);
 }
 
-static int copy_round(struct run *r, bool *ret_lost, struct err *e)
+/* One pass of the engine over what is left; *ret_lost: the snapshot cannot be imported any more. */
+static int copy_once(struct run *r, bool *ret_lost, struct err *e)
 {
 	int n = atomic_load(&r->rounds);
 	struct engine g = {
@@ -312,31 +316,25 @@ static int copy_round(struct run *r, bool *ret_lost, struct err *e)
 	return rc;
 }
 
-/* Until nothing is left to read or to send; a lost snapshot or a damaged file costs another round. */
-static int copy_all(struct run *r, struct err *e)
+/* *ret_complete is false where a lost snapshot or a damaged spill file left something to read. */
+static int copy_round(struct run *r, bool *ret_complete, struct err *e)
 {
-	bool complete = false;
+	bool lost = false;
 
-	for (;;) {
-		bool lost = false;
-
-		if (copy_round(r, &lost, e) == 0) {
-			if (registry_is_complete(r->known, r->plan, &complete, e) < 0)
-				return -1;
-			if (complete)
-				return 0;
+	*ret_complete = false;
+	if (copy_once(r, &lost, e) == 0) {
+		if (registry_is_complete(r->known, r->plan, -1, ret_complete, e) < 0)
+			return -1;
+		if (!*ret_complete)
 			event_emit(r->events, EVENT_NOTICE, "copy.again", NULL,
 				   "some rows must be read again");
-		} else if (!lost) {
-			return -1;
-		} else {
-			event_emit(r->events, EVENT_WARNING, "snapshot.lost", NULL,
-				   "the snapshot was lost: %s", e->text);
-			*e = ERR_INIT;
-		}
-		if (run_find_snapshot(r, e) < 0)
-			return -1;
+		return 0;
 	}
+	if (!lost)
+		return -1;
+	event_emit(r->events, EVENT_WARNING, "snapshot.lost", NULL, "the snapshot was lost: %s", e->text);
+	*e = ERR_INIT;
+	return 0;
 }
 
 static int each_table(struct run *r, const char ***ret, int *ret_n, struct err *e)
@@ -419,20 +417,6 @@ static int prepare_existing(struct run *r, struct err *e)
 	return rc;
 }
 
-static int copy_phase(struct run *r, struct err *e)
-{
-	if (set_aside(r, e) < 0 || prepare_existing(r, e) < 0 || run_read_known(r, e) < 0)
-		return -1;
-	/* Reading sessions have the snapshot on their own; this one must not outlive its use. */
-	pg_close(r->source_pg);
-	r->source_pg = NULL;
-	run_phase(r, PHASE_COPY);
-	if (copy_all(r, e) < 0 || run_mark_complete(r, e) < 0 || run_load_blobs(r, e) < 0)
-		return -1;
-	holder_release(r->dir.path);
-	return ledger_set_state(r->target_pg, r->dir.name, r->generation, "loaded", e);
-}
-
 /* The control session may have been lost while the copy went on for hours. */
 int run_renew_target(struct run *r, struct err *e)
 {
@@ -457,7 +441,79 @@ static int begin(struct run *r, struct err *e)
 	return -1;
 }
 
-int run_transfer(struct run *r, struct err *e)
+/* All that a new process would not have: what goes on by itself is a resume, and nothing else. */
+static void forget(struct run *r)
+{
+	struct progress *p = &r->progress;
+
+	pg_close(GIVE(&r->target_pg));
+	pg_close(GIVE(&r->source_pg));
+	catalog_free(GIVE(&r->source_catalog));
+	catalog_free(GIVE(&r->target_catalog));
+	archive_free(GIVE(&r->archive));
+	plan_free(GIVE(&r->plan));
+	registry_free(GIVE(&r->known));
+	atomic_store(&p->rows_loaded, 0);
+	atomic_store(&p->bytes_loaded, 0);
+	atomic_store(&p->chunks_loaded, 0);
+	atomic_store(&p->spill_bytes, 0);
+	atomic_store(&p->spill_files, 0);
+}
+
+static int note_unloaded(void *ctx, struct registry_entry *entry, struct err *e)
+{
+	bool *all = ctx;
+
+	(void)e;
+	*all &= entry->loaded;
+	return 0;
+}
+
+/* Indexes that were set aside may be on their way back already, once everything is loaded. */
+static int set_aside_for_load(struct run *r, struct err *e)
+{
+	bool complete = false, all = true;
+
+	if (registry_is_complete(r->known, r->plan, -1, &complete, e) < 0 ||
+	    registry_each(r->known, -1, note_unloaded, &all, e) < 0)
+		return -1;
+	return complete && all ? 0 : set_aside(r, e);
+}
+
+static int prepare_copy(struct run *r, struct err *e)
+{
+	if (run_read_known(r, e) < 0 || set_aside_for_load(r, e) < 0 || prepare_existing(r, e) < 0)
+		return -1;
+	/* Reading sessions have the snapshot on their own; this one must not outlive its use. */
+	pg_close(GIVE(&r->source_pg));
+	return 0;
+}
+
+static int copy_phase(struct run *r, struct err *e)
+{
+	for (;;) {
+		bool complete = false;
+
+		if (prepare_copy(r, e) < 0)
+			return -1;
+		run_phase(r, PHASE_COPY);
+		if (copy_round(r, &complete, e) < 0)
+			return -1;
+		if (complete)
+			break;
+		forget(r);
+		if (begin(r, e) < 0)
+			return -1;
+	}
+	if (run_mark_complete(r, e) < 0 || run_load_blobs(r, e) < 0)
+		return -1;
+	holder_release(r->dir.path);
+	if (run_renew_target(r, e) < 0)
+		return -1;
+	return ledger_set_state(r->target_pg, r->dir.name, r->generation, "loaded", e);
+}
+
+static int transfer_once(struct run *r, struct err *e)
 {
 	run_phase(r, PHASE_CONNECT);
 	if (begin(r, e) < 0)
@@ -466,12 +522,46 @@ int run_transfer(struct run *r, struct err *e)
 		return -1;
 	if (!r->settings.data)
 		holder_release(r->dir.path);
-	if (run_renew_target(r, e) < 0)
-		return -1;
 	if (r->settings.post && post_phases(r, e) < 0)
+		return -1;
+	if (run_renew_target(r, e) < 0)
 		return -1;
 	run_phase(r, PHASE_PROOF);
 	return 0;
+}
+
+/* A server that went away comes back; what cannot be helped by waiting is not tried again. */
+static bool may_go_on(struct run *r, const struct err *e, unsigned attempt)
+{
+	bool away = e->kind == ERR_NETWORK || e->kind == ERR_SOURCE || e->kind == ERR_TARGET;
+
+	return r->written && away && e->next != ERR_GIVE_UP && attempt < GO_ON_ATTEMPTS &&
+	       stop_level(&r->stop) == STOP_NO;
+}
+
+int run_transfer(struct run *r, struct err *e)
+{
+	uint64_t loaded = 0;
+
+	for (unsigned attempt = 1;; attempt++) {
+		struct err tried = ERR_INIT;
+
+		if (transfer_once(r, &tried) == 0)
+			return 0;
+		if (atomic_load(&r->progress.chunks_loaded) > loaded)
+			attempt = 1;
+		loaded = atomic_load(&r->progress.chunks_loaded);
+		if (!may_go_on(r, &tried, attempt)) {
+			*e = tried;
+			return -1;
+		}
+		event_emit(r->events, EVENT_WARNING, "run.again", NULL, "interrupted, going on by itself: %s",
+			   tried.text);
+		atomic_fetch_add(&r->progress.retries, 1);
+		forget(r);
+		if (stop_sleep(&r->stop, clock_backoff(attempt, 1000, 30000), e) < 0)
+			return -1;
+	}
 }
 
 static int remove_spill(struct run *r, struct err *e)

@@ -28,7 +28,7 @@ struct run {
 	struct registry *known;
 	struct holder_info holder;
 	int64_t generation;
-	bool is_new, written;
+	bool is_new, written, had_source;
 	json_t *facts;
 };
 
@@ -47,13 +47,28 @@ struct ddl run_ddl(struct run *r);
 void run_fact(struct run *r, const char *key, json_t *value);
 void run_phase(struct run *r, enum phase phase);
 
-/* --- runcapture.c: snapshot, plan, registry, re-proof --- */
-/* The source's transaction with the run's snapshot; plan, archive and sequences on disk. */
-int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
+/* True once the ledger has schema entries of this run. */
+int run_has_objects(struct run *r, bool *ret, struct err *e) MUST_CHECK;
+
+/* --- runknown.c --- */
 /* Known chunks from the spill folder and the ledger. */
 int run_read_known(struct run *r, struct err *e) MUST_CHECK;
+
+/* --- runsnapshot.c --- */
+/* A new holder; source_pg in a transaction with its snapshot, source_catalog as it shows it. */
+int run_take_snapshot(struct run *r, struct err *e) MUST_CHECK;
 /* The snapshot again: the living holder's, or a new one with every chunk proven. */
 int run_find_snapshot(struct run *r, struct err *e) MUST_CHECK;
+
+/* --- runcapture.c --- */
+/*
+ * The source's transaction with the run's snapshot; plan, archive and sequences on disk. Where there
+ * is a plan already: the run is taken over in the ledger, and goes on with what it has.
+ */
+int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
+int run_read_target_catalog(struct run *r, struct err *e) MUST_CHECK;
+int run_save_sequences(struct run *r, struct err *e) MUST_CHECK;
+void run_unmark_complete(struct run *r);
 bool run_capture_is_complete(struct run *r);
 int run_mark_complete(struct run *r, struct err *e) MUST_CHECK;
 int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog **ret,

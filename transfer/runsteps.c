@@ -37,7 +37,7 @@ static int open_end(struct run *r, const struct conn *conn, const char *what, st
 		    struct err *e)
 {
 	AUTO_TEXT struct text name = TEXT_INIT;
-	bool patient = r->written;
+	bool patient = conn == r->source ? r->had_source : r->written;
 
 	text_addf(&name, "%s %s", r->dir.name, what);
 	for (unsigned attempt = 1;; attempt++) {
@@ -74,7 +74,10 @@ int run_open_source(struct run *r, struct err *e)
 		err_set(e, ERR_RESUME, "the capture is not complete, so the source is needed");
 		return err_hint(e, "name it with --source");
 	}
-	return open_end(r, r->source, "plan", &r->source_pg, e);
+	if (open_end(r, r->source, "plan", &r->source_pg, e) < 0)
+		return -1;
+	r->had_source = true;
+	return 0;
 }
 
 /* Names and addresses prove nothing: a lock taken on one end must not be seen on the other. */
@@ -126,6 +129,26 @@ static int run_is_known(struct run *r, bool *ret, struct err *e)
 	text_add(&sql, "SELECT 1 FROM neonferry.run WHERE run = ");
 	text_add_literal(&sql, r->dir.name);
 	if (pg_value(r->target_pg, text_str(&sql), &there, e) < 0)
+		return -1;
+	*ret = there != NULL;
+	return 0;
+}
+
+int run_has_objects(struct run *r, bool *ret, struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+	AUTO(free) char *there = NULL;
+
+	if (pg_value(r->target_pg, "SELECT pg_catalog.to_regclass('neonferry.object')", &there, e) < 0)
+		return -1;
+	*ret = false;
+	if (!there)
+		return 0;
+	free(GIVE(&there));
+	text_add(&sql, "SELECT 1 FROM neonferry.object WHERE run = ");
+	text_add_literal(&sql, r->dir.name);
+	text_add(&sql, " LIMIT 1");
+	if (text_check(&sql, e) < 0 || pg_value(r->target_pg, text_str(&sql), &there, e) < 0)
 		return -1;
 	*ret = there != NULL;
 	return 0;

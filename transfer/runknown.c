@@ -1,0 +1,138 @@
+/* runknown - the chunks that a run has already: in the spill folder, in the target's ledger. */
+#include "transfer/runpriv.h"
+
+#include "common/file.h"
+#include "transfer/spill.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t number(const json_t *row, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(row, key));
+}
+
+static int read_parts(struct chunk *c, const json_t *parts, struct err *e)
+{
+	const json_t *part;
+	size_t i;
+
+	if (json_array_size(parts) == 0)
+		return 0;
+	c->parts = calloc(json_array_size(parts), sizeof(*c->parts));
+	if (!c->parts)
+		return err_nomem(e);
+	json_array_foreach(parts, i, part) {
+		const char *name = json_string_value(json_array_get(part, 0));
+		char rows[32];
+
+		(void)snprintf(rows, sizeof(rows), "%" JSON_INTEGER_FORMAT,
+			       json_integer_value(json_array_get(part, 1)));
+		c->parts[i].collection = name ? strdup(name) : NULL;
+		c->n_parts++;
+		if (tally_parse(&c->parts[i].tally, rows, json_string_value(json_array_get(part, 2)),
+				json_string_value(json_array_get(part, 3)), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const char *text_of(const json_t *row, const char *key)
+{
+	const char *s = json_string_value(json_object_get(row, key));
+
+	return s ? s : "";
+}
+
+static int read_ledger_chunk(struct run *r, const json_t *row, struct err *e)
+{
+	AUTO(chunk) struct chunk *c = NULL;
+	char rows[32];
+
+	if (chunk_new(&c, e) < 0)
+		return -1;
+	c->plan = (int)number(row, "plan");
+	c->table = (int)number(row, "tbl");
+	c->range = (int)number(row, "rng");
+	c->route = (int)number(row, "route");
+	c->from = number(row, "pos_from");
+	c->to = number(row, "pos_to");
+	c->raw_bytes = number(row, "bytes");
+	(void)snprintf(rows, sizeof(rows), "%" PRIu64, number(row, "rows"));
+	if (tally_parse(&c->read, rows, text_of(row, "read0"), text_of(row, "read1"), e) < 0 ||
+	    tally_parse(&c->sent, rows, text_of(row, "sent0"), text_of(row, "sent1"), e) < 0 ||
+	    read_parts(c, json_object_get(row, "parts"), e) < 0)
+		return err_note(e, "reading the ledger of run %s", r->dir.name);
+	return registry_add(r->known, c, false, true, e);
+}
+
+static int read_ledger_chunks(struct run *r, struct err *e)
+{
+	json_t *rows = NULL;
+	const json_t *row;
+	size_t i;
+	int rc = 0;
+
+	if (ledger_rows(r->target_pg, r->dir.name, "chunk", &rows, e) < 0)
+		return -1;
+	json_array_foreach(rows, i, row) {
+		rc = read_ledger_chunk(r, row, e);
+		if (rc < 0)
+			break;
+	}
+	json_decref(rows);
+	return rc;
+}
+
+static void note_damaged(void *ctx, const char *file, const struct err *why)
+{
+	struct run *r = ctx;
+
+	event_emit(r->events, EVENT_WARNING, "spill.damaged", NULL,
+		   "the spill file %s is not used: %s; its rows will be read again", file, why->text);
+}
+
+/* A chunk of the spill is known unless the ledger has other chunks in its place (a later capture). */
+static int read_spill(struct run *r, struct err *e)
+{
+	struct chunk **list = NULL;
+	int n = 0, rc = 0;
+
+	if (file_mkdir(r->dir.spill, e) < 0 ||
+	    spill_scan(r->dir.spill, r->dir.name, &list, &n, note_damaged, r, e) < 0)
+		return -1;
+	for (int i = 0; i < n; i++) {
+		if (rc == 0)
+			rc = registry_add(r->known, list[i], true, false, e);
+		atomic_fetch_add(&r->progress.spill_bytes, list[i]->file_bytes);
+		atomic_fetch_add(&r->progress.spill_files, 1);
+		chunk_free(list[i]);
+	}
+	free(list);
+	return rc;
+}
+
+static int count_known(void *ctx, struct registry_entry *entry, struct err *e)
+{
+	struct run *r = ctx;
+
+	(void)e;
+	if (entry->loaded) {
+		atomic_fetch_add(&r->progress.rows_loaded, entry->chunk.read.rows);
+		atomic_fetch_add(&r->progress.bytes_loaded, entry->chunk.raw_bytes);
+		atomic_fetch_add(&r->progress.chunks_loaded, 1);
+	}
+	return 0;
+}
+
+int run_read_known(struct run *r, struct err *e)
+{
+	if (r->known)
+		return 0;
+	if (registry_new(&r->known, r->plan->n_tables, e) < 0 || read_spill(r, e) < 0 ||
+	    read_ledger_chunks(r, e) < 0)
+		return -1;
+	return registry_each(r->known, -1, count_known, r, e);
+}
