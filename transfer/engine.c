@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "transfer/spill.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -104,6 +105,12 @@ static int size_memory(struct engine *g, struct err *e)
 	if (limit > s->memory / (4 * (uint64_t)s->workers))
 		limit = s->memory / (4 * (uint64_t)s->workers);
 	g->chunk_limit = limit > MIN_CHUNK ? limit : MIN_CHUNK;
+	if (holders * g->chunk_limit > s->memory / 4 * 3) {
+		err_set(e, ERR_USAGE, "%" PRIu64 " bytes of memory are too little for %d jobs, %d workers and %d "
+				      "senders", s->memory, s->jobs, s->workers, s->senders);
+		return err_hint(e, "give --memory at least %" PRIu64 "M, or fewer --jobs, --workers or --senders",
+				(holders * MIN_CHUNK / 3 * 4 >> 20) + 1);
+	}
 	g->keep_limit = (s->memory - holders * g->chunk_limit) / 2;
 	if (shelf_new(&g->shelf, g->chunk_limit, 2, e) < 0)
 		return -1;
