@@ -70,16 +70,16 @@ int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_n
 	return -1;
 }
 
-/* True where c is the end that the run folder remembers. */
+/* True where c is the end that the run folder remembers. Takes c over. */
 static bool is_remembered(struct conn *c, const char *remembered)
 {
 	struct err ignored = ERR_INIT;
-	AUTO(conn) struct conn *direct = c;
+	AUTO(conn) struct conn *now = c;
+	AUTO(conn) struct conn *then = NULL;
 
-	if (conn_unpool(&direct, &ignored))
+	if (conn_unpool(&now, &ignored) || conn_parse(&then, conn_role(now), remembered, &ignored))
 		return false;
-	AUTO(free) char *public = conn_public_string(direct);
-	return public && strcmp(public, remembered) == 0;
+	return strcmp(conn_label(now), conn_label(then)) == 0;
 }
 
 /* The environment may name another database by now, for example after the change-over. */

@@ -183,21 +183,24 @@ static int log_to_folder(struct run *r, struct err *e)
 	return r->events ? events_log_to(r->events, path, e) : 0;
 }
 
-static bool same_text(const json_t *j, const char *key, const char *value)
+/* By user, host, port and database: the other settings may come from elsewhere this time. */
+static bool is_other_end(const struct run *r, const struct conn *now, const char *key)
 {
-	const char *there = json_string_value(json_object_get(j, key));
+	const char *then = json_string_value(json_object_get(r->dir.identity, key));
+	AUTO(conn) struct conn *c = NULL;
+	struct err ignored = ERR_INIT;
 
-	return there && value && strcmp(there, value) == 0;
+	if (!now)
+		return false;
+	if (!then || conn_parse(&c, conn_role(now), then, &ignored) < 0)
+		return true;
+	return strcmp(conn_label(c), conn_label(now)) != 0;
 }
 
 /* The folder's run must be between these two databases. */
 static int check_ends(const struct run *r, struct err *e)
 {
-	AUTO(free) char *from = r->source ? conn_public_string(r->source) : NULL;
-	AUTO(free) char *to = r->target ? conn_public_string(r->target) : NULL;
-
-	if ((from && !same_text(r->dir.identity, "source", from)) ||
-	    (to && !same_text(r->dir.identity, "target", to))) {
+	if (is_other_end(r, r->source, "source") || is_other_end(r, r->target, "target")) {
 		err_set(e, ERR_USAGE, "the run folder %s holds a run between other databases: %s to %s",
 			r->dir.path, json_string_value(json_object_get(r->dir.identity, "source")),
 			json_string_value(json_object_get(r->dir.identity, "target")));
