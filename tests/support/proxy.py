@@ -15,43 +15,31 @@ the server's own certificate (channel binding holds then too), and messages are 
 
         line.lose_answer("COMMIT")     # the server commits; its answer and the line are lost
         line.messages                  # {"Q": 3, "d": 120, ...} from the client, by type
+        line.when(...)                 # and what else line.py has
 
 Runs in a thread of its own; every method may be called from any thread.
 """
 
 import asyncio
-import collections
 import os
-import socket
 import ssl
 import struct
 import threading
-import time
 
 from cluster import HOST, free_port
+from line import Line, Pair
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _GSS_REQUEST = struct.pack("!ii", 8, 80877104)
-_PIECE = 1 << 16
-_ON_THE_WAY = 256  # pieces that a line with delay holds, each way
 
 
-class Proxy:
+class Proxy(Line):
     def __init__(self, cluster, inspect=False):
+        super().__init__(asyncio.new_event_loop())
         self.cluster = cluster
-        self.inspect = inspect
-        self.delay = 0.0
-        self.rate = None
-        self.sent = self.received = self.opened = 0
-        self.messages = collections.Counter()
+        self.sees_messages = inspect
         self.port = None
-        self._pairs = set()
-        self._cut_at = None
-        self._lost_tag = None
-        self._next_send = 0.0
-        self._loop = asyncio.new_event_loop()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._loss = None
         self._server = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -69,35 +57,15 @@ class Proxy:
         """cluster.uri() with the proxy's port."""
         return self.cluster.uri(**kw).replace(":%d/" % self.cluster.port, ":%d/" % self.port)
 
-    @property
-    def live(self):
-        """How many connections are open now."""
-        return len(self._pairs)
-
-    def cut(self):
-        """Resets every connection, on both sides."""
-        self._run(self._cut())
-
-    def cut_after(self, size):
-        """Resets every connection once size more bytes have gone towards the server."""
-        self._cut_at = self.sent + size
-
     def lose_answer(self, tag):
-        """Cuts everything instead of passing on the next CommandComplete of this tag. Needs inspect."""
-        assert self.inspect, "messages are seen with inspect=True only"
-        self._lost_tag = tag.encode()
+        """Cuts the line instead of passing on the next CommandComplete of this tag. Needs inspect."""
+        self._loss = super().lose_answer(tag)
+        return self._loss
 
     @property
     def lost(self):
         """Whether the answer that lose_answer() waits for has come and been lost."""
-        return self._lost_tag is None
-
-    def stall(self):
-        """Nothing passes in either direction; connections stay open; new ones get no answer."""
-        self._loop.call_soon_threadsafe(self._flowing.clear)
-
-    def go(self):
-        self._loop.call_soon_threadsafe(self._flowing.set)
+        return self._loss is None or self._loss.fired
 
     def refuse(self):
         """Refuses new connections (nobody listens) and resets the open ones."""
@@ -114,9 +82,6 @@ class Proxy:
         self._loop.close()
 
     # ---- inside the loop -----------------------------------------------------------------------
-
-    def _run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _accept(self):
         if self._server is None:
@@ -136,95 +101,22 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
-    async def _cut(self):
-        self._cut_at = None
-        for pair in list(self._pairs):
-            for writer in pair:
-                self._reset(writer)
-
-    @staticmethod
-    def _reset(writer):
-        sock = writer.get_extra_info("socket")
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except (OSError, AttributeError):
-            pass
-        writer.transport.abort()
-
     async def _connection(self, reader, writer):
         self.opened += 1
-        pair = [writer]
-        key = tuple(pair)
-        self._pairs.add(key)
+        pair = Pair(writer)
+        self._pairs.add(pair)
         try:
             await self._flowing.wait()
-            there = await asyncio.open_connection(HOST, self.cluster.port)
-            self._pairs.discard(key)
-            key = (writer, there[1])
-            self._pairs.add(key)
-            await self._serve(reader, writer, *there)
-        except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
+            there, pair.server = await asyncio.open_connection(HOST, self.cluster.port)
+            if self.sees_messages:
+                await self._begin(reader, writer, there, pair.server)
+            await self._serve(pair, reader, there)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self._pairs.discard(key)
-            for end in key:
+            self._pairs.discard(pair)
+            for end in pair.writers():
                 end.transport.abort()
-
-    async def _serve(self, reader, writer, there, there_writer):
-        pump = self._pump
-        if self.inspect:
-            await self._begin(reader, writer, there, there_writer)
-            pump = self._pump_messages
-        up, down = asyncio.Queue(_ON_THE_WAY), asyncio.Queue(_ON_THE_WAY)
-        tasks = [asyncio.ensure_future(work) for work in (
-            pump(reader, up, True), self._deliver(up, there_writer, True),
-            pump(there, down, False), self._deliver(down, writer, False))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _pump(self, reader, queue, upward):
-        data = b"."
-        while data:
-            data = await reader.read(_PIECE)
-            await queue.put((time.monotonic() + self.delay, data))
-
-    async def _deliver(self, queue, writer, upward):
-        """Writes what is due; an empty piece is the end."""
-        while True:
-            due, data = await queue.get()
-            if self.delay:
-                await asyncio.sleep(due - time.monotonic())
-            await self._flowing.wait()
-            if not data:
-                if writer.can_write_eof():
-                    writer.write_eof()
-                    return
-                raise ConnectionResetError("the other side has closed")  # TLS has no half-closed state
-            if upward:
-                await self._keep_rate(len(data))
-            writer.write(data)
-            await writer.drain()
-            await self._count(len(data), upward)
-
-    async def _count(self, size, upward):
-        if not upward:
-            self.received += size
-            return
-        self.sent += size
-        if self._cut_at is not None and self.sent >= self._cut_at:
-            await self._cut()
-
-    async def _keep_rate(self, size):
-        if not self.rate:
-            return
-        now = time.monotonic()
-        self._next_send = max(self._next_send, now) + size / self.rate
-        if self._next_send - now > 0.005:
-            await asyncio.sleep(self._next_send - now)
-
-    # ---- message by message --------------------------------------------------------------------
 
     async def _begin(self, reader, writer, there, there_writer):
         """TLS on both sides if the client asks for it, and the startup packet."""
@@ -253,19 +145,3 @@ class Proxy:
         writer.write(b"S")
         await writer.drain()
         await writer.start_tls(inward)
-
-    async def _pump_messages(self, reader, queue, upward):
-        while True:
-            try:
-                head = await reader.readexactly(5)
-            except asyncio.IncompleteReadError:
-                await queue.put((0, b""))
-                return
-            body = await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
-            if upward:
-                self.messages[chr(head[0])] += 1
-            elif head[:1] == b"C" and body.rstrip(b"\0") == self._lost_tag:
-                self._lost_tag = None
-                await self._cut()
-                return
-            await queue.put((time.monotonic() + self.delay, head + body))
