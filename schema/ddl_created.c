@@ -97,6 +97,15 @@ static bool add_drop(struct text *t, const char *type, const char *schema, const
 	return false;
 }
 
+/* An operator's name says too little: the ledger has what DROP needs. */
+static bool add_drop_operator(struct text *t, const PGresult *res, int row)
+{
+	if (PQgetisnull(res, row, 4))
+		return false;
+	text_addf(t, "DROP %s IF EXISTS %s", PQgetvalue(res, row, 2), PQgetvalue(res, row, 4));
+	return true;
+}
+
 static int add_created(struct created_list *all, const PGresult *res, int row, struct err *e)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
@@ -105,7 +114,7 @@ static int add_created(struct created_list *all, const PGresult *res, int row, s
 	const char *schema = PQgetisnull(res, row, 3) ? NULL : PQgetvalue(res, row, 3);
 	const char *tag = PQgetvalue(res, row, 1);
 
-	if (!add_drop(&sql, type, schema ? schema : "", tag))
+	if (!add_drop_operator(&sql, res, row) && !add_drop(&sql, type, schema ? schema : "", tag))
 		return 0;
 	if (schema)
 		text_addf(&name, "%s.", schema);
@@ -125,8 +134,9 @@ static int load_created(struct pg *pg, const char *run, struct created_list *ret
 	PGresult *res = NULL;
 
 	if (pg_query_params(pg,
-			    "SELECT entry, tag, detail ->> 'type', detail ->> 'schema'"
-			    " FROM neonferry.object WHERE run = $1 AND section = 'pre-data'"
+			    "SELECT entry, tag, detail ->> 'type', detail ->> 'schema',"
+			    " detail ->> 'operator' FROM neonferry.object WHERE run = $1 AND "
+			    "section = 'pre-data'"
 			    " AND outcome = 'applied' ORDER BY seq DESC",
 			    1, &run, &res, e) < 0)
 		return err_note(e, "reading the ledger");

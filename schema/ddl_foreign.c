@@ -11,8 +11,11 @@ static const char settings[] = "SET client_min_messages = warning";
 
 /* --- the statement --- */
 
-/* Looks for NOT VALID and NOT ENFORCED in what follows pos, and for the statement's end. */
-static bool is_unchecked(const char *pos, const char **ret_end)
+/*
+ * Looks for NOT VALID and NOT ENFORCED in what follows pos, for the other table, and for the
+ * statement's end.
+ */
+static bool is_unchecked(const char *pos, struct text *references, const char **ret_end)
 {
 	struct sqltext_token t;
 	bool not_before = false, found = false;
@@ -27,12 +30,15 @@ static bool is_unchecked(const char *pos, const char **ret_end)
 		    (sqltext_is(&t, "VALID") || sqltext_is(&t, "ENFORCED")))
 			found = true;
 		not_before = sqltext_is(&t, "NOT");
+		if (depth == 0 && references && sqltext_is(&t, "REFERENCES"))
+			(void)sqltext_qname(&pos, references);
 		*ret_end = t.at + t.len;
 	}
 	return found;
 }
 
-bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate)
+bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate,
+		       struct text *ret_references)
 {
 	const char *p = sql, *end;
 	AUTO_TEXT struct text table = TEXT_INIT;
@@ -45,7 +51,7 @@ bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate)
 	    !sqltext_words(&p, (const char *const[]){ "ADD", "CONSTRAINT", NULL }) ||
 	    !sqltext_qname(&p, &name) ||
 	    !sqltext_words(&p, (const char *const[]){ "FOREIGN", "KEY", NULL }) ||
-	    is_unchecked(p, &end))
+	    is_unchecked(p, ret_references, &end))
 		return false;
 	if (asprintf(&add, "%.*s NOT VALID%s", (int)(end - sql), sql, end) < 0)
 		return false;
@@ -124,14 +130,50 @@ static bool is_foreign(const struct ddl_post *p, int i)
 	       strcmp(p->archive->entries[i].type, "FK CONSTRAINT") == 0;
 }
 
+/*
+ * Validating a foreign key leaves the parts of it that belong to the partitions of the other table
+ * as not valid (PostgreSQL 15), so one that refers to a partitioned table is added whole.
+ */
+static bool split(const struct archive_entry *entry, const PGresult *partitioned, char **ret_add,
+		  char **ret_validate)
+{
+	AUTO_TEXT struct text references = TEXT_INIT;
+
+	if (!ddl_foreign_split(entry->sql, ret_add, ret_validate, &references))
+		return false;
+	for (int i = 0; i < PQntuples(partitioned); i++) {
+		if (strcmp(PQgetvalue(partitioned, i, 0), text_str(&references)) != 0)
+			continue;
+		free(*ret_add);
+		free(*ret_validate);
+		*ret_add = *ret_validate = NULL;
+		return false;
+	}
+	return true;
+}
+
+static int list_partitioned(struct pg *pg, PGresult **ret, struct err *e)
+{
+	if (pg_query(pg,
+		     "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM "
+		     "pg_catalog.pg_class"
+		     " c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		     " WHERE c.relkind = 'p'",
+		     ret, e) < 0)
+		return err_note(e, "listing partitioned tables");
+	return 0;
+}
+
 static int add_work(struct ddl_session *s, void *ctx, struct err *e)
 {
 	struct ddl_post *p = ctx;
 	struct ddl_items items = { 0 };
 	struct ddl_state state;
+	AUTO(pgresult) PGresult *partitioned = NULL;
 	int rc = 0;
 
-	if (ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
+	if (list_partitioned(s->pg, &partitioned, e) < 0 ||
+	    ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
 		return -1;
 	ddl_state_done(&p->state);
 	p->state = state;
@@ -139,7 +181,7 @@ static int add_work(struct ddl_session *s, void *ctx, struct err *e)
 		char *add = NULL, *validate = NULL;
 		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_PENDING)
 			continue;
-		(void)ddl_foreign_split(p->archive->entries[i].sql, &add, &validate);
+		(void)split(&p->archive->entries[i], partitioned, &add, &validate);
 		free(validate);
 		p->state.outcome[i] = DDL_APPLIED;
 		rc = ddl_state_add(&items, p->d, p->archive, i, ddl_post_section(p), DDL_APPLIED,
@@ -161,10 +203,12 @@ static int collect(struct ddl_session *s, void *ctx, struct err *e)
 	struct validation *v = ctx;
 	struct ddl_post *p = v->p;
 	struct ddl_state state;
+	AUTO(pgresult) PGresult *partitioned = NULL;
 	int rc = 0;
 
 	/* Again from the ledger: what was found present by a judge is not ours to validate. */
-	if (ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
+	if (list_partitioned(s->pg, &partitioned, e) < 0 ||
+	    ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
 		return -1;
 	ddl_state_done(&p->state);
 	p->state = state;
@@ -173,7 +217,7 @@ static int collect(struct ddl_session *s, void *ctx, struct err *e)
 		char *add = NULL, *validate = NULL;
 		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_APPLIED ||
 		    p->state.validated[i] ||
-		    !ddl_foreign_split(p->archive->entries[i].sql, &add, &validate))
+		    !split(&p->archive->entries[i], partitioned, &add, &validate))
 			continue;
 		free(add);
 		rc = ddl_state_add(&v->items, p->d, p->archive, i,

@@ -1,4 +1,5 @@
 #include "schema/ddl_post.h"
+#include "schema/ddl_memory.h"
 
 #include <string.h>
 
@@ -8,6 +9,8 @@ static const char settings[] = "SET check_function_bodies = off; SET client_min_
 /* Tables smaller than this share transactions: what they cost is round trips. */
 #define SMALL_TABLE ((int64_t)1 << 20)
 #define SMALL_ITEMS 64
+/* More than this brings B-trees little. */
+#define SORT_MEMORY_MAX ((int64_t)1 << 30)
 
 /* --- what is left of a few entries --- */
 
@@ -198,10 +201,11 @@ static int by_size(const void *a, const void *b)
 	return (x->entry > y->entry) - (x->entry < y->entry);
 }
 
-/* Bytes of each relation of the archive, by entry. */
+/* Bytes of each relation of the archive, by entry; and what the server has. */
 struct sizes {
 	const struct archive *archive;
 	int64_t *bytes;
+	struct ddl_server server;
 };
 
 /* Rows are (schema, name, bytes) in byte order of schema and name; 0 where there is none. */
@@ -226,7 +230,7 @@ static int64_t find_size(const PGresult *res, const struct archive_entry *entry)
 
 static int size_work(struct ddl_session *s, void *ctx, struct err *e)
 {
-	const struct sizes *sizes = ctx;
+	struct sizes *sizes = ctx;
 	AUTO(pgresult) PGresult *res = NULL;
 
 	if (pg_query(s->pg,
@@ -242,7 +246,7 @@ static int size_work(struct ddl_session *s, void *ctx, struct err *e)
 		if (archive_is_relation(entry) && entry->schema)
 			sizes->bytes[i] = find_size(res, entry);
 	}
-	return 0;
+	return ddl_memory_server(s->pg, &sizes->server, e);
 }
 
 /* Cuts the sorted list into tasks: one large table each, small ones together. */
@@ -266,17 +270,21 @@ static int make_tasks(const struct build *builds, int n, int *entries, struct ta
 	return n_tasks;
 }
 
-static int run_builds(struct ddl_post *p, struct build *builds, int n, struct err *e)
+static int run_builds(struct ddl_post *p, struct build *builds, int n, int64_t memory,
+		      struct err *e)
 {
 	AUTO(free) int *entries = calloc((size_t)n + 1, sizeof *entries);
 	AUTO(free) struct task *tasks = calloc((size_t)n + 1, sizeof *tasks);
 	struct building b = { .p = p, .tasks = tasks };
+	char with_memory[sizeof settings + 64];
 
 	if (!entries || !tasks)
 		return err_nomem(e);
+	snprintf(with_memory, sizeof with_memory, "%s; SET maintenance_work_mem = '%lldkB'",
+		 settings, (long long)memory >> 10);
 	qsort(builds, (size_t)n, sizeof *builds, by_size);
 	int n_tasks = make_tasks(builds, n, entries, tasks);
-	return ddl_parallel(p->d, "index", settings, p->d->jobs, n_tasks, build_task, &b, e);
+	return ddl_parallel(p->d, "index", with_memory, p->d->jobs, n_tasks, build_task, &b, e);
 }
 
 static bool is_build(const struct archive_entry *entry)
@@ -284,8 +292,19 @@ static bool is_build(const struct archive_entry *entry)
 	return strcmp(entry->type, "INDEX") == 0 || strcmp(entry->type, "CONSTRAINT") == 0;
 }
 
-static int build_indexes(struct ddl_post *p, const int64_t *bytes, struct err *e)
+/* Sorts of several sessions at once, each with some workers, share what an index build may have. */
+static int64_t sort_memory(const struct ddl_server *server, int jobs)
 {
+	int64_t share = ddl_memory_grant(server, DDL_MEMORY_MAX) / (jobs > 0 ? jobs : 1);
+
+	if (share > SORT_MEMORY_MAX)
+		share = SORT_MEMORY_MAX;
+	return share < server->work_mem ? server->work_mem : share;
+}
+
+static int build_indexes(struct ddl_post *p, const struct sizes *sizes, struct err *e)
+{
+	const int64_t *bytes = sizes->bytes;
 	const struct archive *a = p->archive;
 	size_t max = (size_t)a->n_entries + 1;
 	AUTO(free) struct build *builds = calloc(max, sizeof *builds);
@@ -306,7 +325,7 @@ static int build_indexes(struct ddl_post *p, const int64_t *bytes, struct err *e
 				(struct build){ i, entry->parent,
 						entry->parent >= 0 ? bytes[entry->parent] : 0 };
 	}
-	if (run_builds(p, builds, n, e) < 0)
+	if (run_builds(p, builds, n, sort_memory(&sizes->server, p->d->jobs), e) < 0)
 		return -1;
 	return ddl_vector_build(p, vectors, n_vectors, e);
 }
@@ -378,7 +397,7 @@ static bool is_rest(const struct archive_entry *entry)
 static int run_steps(struct ddl_post *p, struct ddl_session *s, struct err *e)
 {
 	AUTO(free) int64_t *bytes = calloc((size_t)p->archive->n_entries + 1, sizeof *bytes);
-	struct sizes sizes = { p->archive, bytes };
+	struct sizes sizes = { .archive = p->archive, .bytes = bytes };
 
 	if (!bytes)
 		return err_nomem(e);
@@ -386,7 +405,7 @@ static int run_steps(struct ddl_post *p, struct ddl_session *s, struct err *e)
 		return -1;
 	/* The connection would be idle while others build for hours. */
 	ddl_session_done(s);
-	if (build_indexes(p, bytes, e) < 0 || run_step(p, s, is_attach, e) < 0)
+	if (build_indexes(p, &sizes, e) < 0 || run_step(p, s, is_attach, e) < 0)
 		return -1;
 	ddl_session_done(s);
 	if (ddl_foreign_keys(p, e) < 0)

@@ -45,9 +45,11 @@ int ddl_vector_build(struct ddl_post *p, const int *entries, int n, struct err *
 /*
  * "ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY ..." with NOT VALID added (malloc'ed), and the
  * statement that validates it. Returns false (nothing set) where that cannot or need not be: a
- * partitioned table, one that is NOT VALID or NOT ENFORCED already.
+ * partitioned table, one that is NOT VALID or NOT ENFORCED already. ret_references (may be
+ * NULL) gets the name of the other table as it stands.
  */
-bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate);
+bool ddl_foreign_split(const char *sql, char **ret_add, char **ret_validate,
+		       struct text *ret_references);
 /* Adds and validates all foreign keys of the archive. */
 int ddl_foreign_keys(struct ddl_post *p, struct err *e) MUST_CHECK;
 /*

@@ -1,6 +1,61 @@
 #include "schema/ddl_state.h"
 
+#include "schema/sqltext.h"
+
 #include <string.h>
+
+/* --- operators --- */
+
+/* The value of "    LEFTARG = integer,", a line of CREATE OPERATOR; NONE where there is no such
+ * line. */
+static void add_argument(struct text *t, const char *sql, const char *line)
+{
+	const char *p = strstr(sql, line);
+
+	if (!p) {
+		text_add(t, "NONE");
+		return;
+	}
+	p += strlen(line);
+	size_t len = strcspn(p, "\n");
+	text_addn(t, p, len > 0 && p[len - 1] == ',' ? len - 1 : len);
+}
+
+static bool add_method(struct text *t, const char *p)
+{
+	struct sqltext_token token;
+
+	if (!sqltext_qname(&p, t))
+		return false;
+	while ((token = sqltext_next(&p)).kind != SQLTEXT_END) {
+		if (!sqltext_is(&token, "USING"))
+			continue;
+		text_add(t, " USING ");
+		return sqltext_qname(&p, t);
+	}
+	return false;
+}
+
+bool ddl_state_operator(const struct archive_entry *entry, struct text *ret)
+{
+	static const char create[] = "CREATE OPERATOR ";
+	const char *p = entry->sql + sizeof create - 1;
+
+	if (strncmp(entry->type, "OPERATOR", 8) != 0 ||
+	    strncmp(entry->sql, create, sizeof create - 1) != 0)
+		return false;
+	if (strcmp(entry->type, "OPERATOR") != 0) {
+		p = strchr(p, ' '); /* behind CLASS or FAMILY */
+		return p && add_method(ret, p);
+	}
+	text_addn(ret, p, strcspn(p, "("));
+	text_add(ret, "(");
+	add_argument(ret, entry->sql, "\n    LEFTARG = ");
+	text_add(ret, ", ");
+	add_argument(ret, entry->sql, "\n    RIGHTARG = ");
+	text_add(ret, ")");
+	return true;
+}
 
 /* --- the ledger --- */
 
@@ -94,9 +149,12 @@ char *ddl_state_record(const struct ddl *d, const struct archive *a, int i, cons
 {
 	const struct archive_entry *entry = &a->entries[i];
 	AUTO_TEXT struct text t = TEXT_INIT;
+	AUTO_TEXT struct text op = TEXT_INIT;
 	struct err ignored = ERR_INIT;
-	json_t *detail = json_pack("{s:s, s:s?, s:s*}", "type", entry->type, "schema",
-				   entry->schema, "why", why);
+	bool is_operator = ddl_state_operator(entry, &op);
+	json_t *detail =
+		json_pack("{s:s, s:s?, s:s*, s:s*}", "type", entry->type, "schema", entry->schema,
+			  "why", why, "operator", is_operator ? text_str(&op) : NULL);
 
 	ddl_object_record(&t, d, section, entry->dump_id, entry->tag, ddl_outcome_name(outcome),
 			  detail);
@@ -136,7 +194,8 @@ struct ddl_present {
  * tags have them; the search path is empty, so types in signatures are qualified on both sides.
  */
 static const char present_sql[] =
-	/* text, not name: a union takes its first type, and name would cut signatures at 63 bytes */
+	/* text, not name: a union takes its first type, and name would cut signatures at 63 bytes
+	 */
 	"SELECT 'n', '', nspname::pg_catalog.text FROM pg_catalog.pg_namespace"
 	" UNION ALL SELECT 'e', '', extname FROM pg_catalog.pg_extension"
 	" UNION ALL SELECT 'r', n.nspname, c.relname FROM pg_catalog.pg_class c"

@@ -52,6 +52,12 @@ int ddl_state_add(struct ddl_items *items, const struct ddl *d, const struct arc
 char *ddl_state_record(const struct ddl *d, const struct archive *a, int entry, const char *section,
 		       enum ddl_outcome outcome, const char *why);
 
+/*
+ * How DROP names an operator, operator class or family: "app.+ (integer, NONE)". These need more than
+ * the tag. False for other types.
+ */
+bool ddl_state_operator(const struct archive_entry *entry, struct text *ret);
+
 /* --- what exists in the target, by kind and name --- */
 
 struct ddl_present;

@@ -135,6 +135,7 @@ static int create_schema(struct pg *pg, struct err *e)
 		     &there, e) < 0)
 		return -1;
 	if (!there && pg_exec(pg, "CREATE SCHEMA neonferry", e) < 0) {
+		e->hint[0] = '\0'; /* the general one for 42501 says less */
 		err_hint(e,
 			 "the role needs CREATE on the target database: GRANT CREATE ON DATABASE "
 			 "... TO ...");
