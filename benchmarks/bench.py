@@ -3,15 +3,17 @@
 
     benchmarks/bench.py SCENARIO... [--binary build/neonferry] [--rows N] [--runs 5] [--json FILE]
 
-Scenarios: copy run memory collections many-tables (see docs/benchmarks.md). Each starts its own two
+Scenarios: copy run memory collections many-tables hnsw existing (see docs/benchmarks.md). Each starts its own two
 servers on loopback, the target over TLS and as a role without superuser, the same for everybody.
 Two warm-ups are thrown away, contestants take turns, medians are compared: machines are noisy, so
 only ratios of one run mean anything.
 """
 
 import argparse
+import datetime
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -225,8 +227,94 @@ def bench_many_tables(args):
         return {"title": "5,000 tables", "plan_s": plan, "run_s": run, "peak_mib": rss // 1024}
 
 
+VECTORS = """
+CREATE TABLE items (id int8 PRIMARY KEY, embedding vector(1536));
+SELECT setseed(0.5);
+CREATE TEMP TABLE centres AS SELECT i, (SELECT array_agg((random() - 0.5)::real) FROM
+    generate_series(1, 1536) g WHERE i = i) AS v FROM generate_series(1, 200) i;
+INSERT INTO items SELECT n, (SELECT array_agg((c.v[g] + (random() - 0.5) * 0.6)::real ORDER BY g) FROM
+    generate_series(1, 1536) g)::vector(1536) FROM generate_series(1, {rows}) n JOIN centres c ON c.i = 1 + n % 200;
+VACUUM (ANALYZE) items;
+"""
+HNSW = "CREATE INDEX items_hnsw ON items USING hnsw (embedding vector_cosine_ops) WITH (m=16, ef_construction=64)"
+
+
+def bench_hnsw(args):
+    """The index phase of a run against the plain statement: with the same memory, and with defaults."""
+    with Lab(args) as lab:
+        lab.source.psql(VECTORS.format(rows=args.rows // 2))
+        lab.source.psql("SET maintenance_work_mem = '1GB'; SET min_parallel_table_scan_size = 0; " + HNSW, timeout=3600)
+        memory = []
+
+        def empty():
+            lab.target.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS items")
+            lab.target.psql("CHECKPOINT", user="postgres")
+
+        def run():
+            _, rss, _ = lab.neonferry("run")
+            began = built = None
+            with open(f"{lab.dir}/run{lab.runs}/events.jsonl", encoding="utf-8") as f:
+                for line in f:
+                    event = json.loads(line)
+                    if event["name"] == "index.build":
+                        began, said = stamp(event), json.dumps(event)
+                        memory.append(re.search(r"(\d+) MB", said).group(1) + "MB")
+                    elif began and not built and event["name"] == "phase":
+                        built = stamp(event)
+            return built - began, rss, ""
+
+        def statement(settings):
+            def build():
+                lab.target.psql("DROP INDEX IF EXISTS items_hnsw")
+                start = time.monotonic()
+                lab.target.psql(settings() + HNSW, timeout=3600)
+                return time.monotonic() - start, 0, ""
+            return build
+
+        contestants = {
+            "index phase of neonferry run": run,
+            "CREATE INDEX, the same memory": statement(lambda: f"SET maintenance_work_mem = '{memory[-1]}'; "),
+            "CREATE INDEX, server defaults": statement(lambda: ""),
+        }
+        turn = iter(range(10 ** 6))
+        seconds, peak = contest(contestants, lambda: empty() if next(turn) % 3 == 0 else None,
+                                args.runs, warmups=0)
+        return report(f"HNSW over {args.rows // 2} rows of vector(1536)", seconds, peak,
+                      "index phase of neonferry run")
+
+
+def stamp(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+
+
+def bench_existing(args):
+    """A target that has tables and indexes already against an empty one."""
+    with Lab(args) as lab:
+        lab.source.psql(FILL.format(rows=args.rows))
+        lab.source.psql("ALTER TABLE documents ADD PRIMARY KEY (id); CREATE INDEX ON documents (collection_name); "
+                        "CREATE INDEX ON documents USING gin (metadata); CREATE TABLE owners (id text PRIMARY KEY); "
+                        "INSERT INTO owners SELECT DISTINCT user_id FROM documents; ALTER TABLE documents ADD FOREIGN "
+                        "KEY (user_id) REFERENCES owners")
+        schema = subprocess.run(["pg_dump", "--schema-only", "--no-owner", "--no-acl", lab.source.uri()], check=True,
+                                capture_output=True, text=True, env=psql_env()).stdout
+        schema = re.sub(r"^\\(un)?restrict .*$", "", schema, flags=re.M)
+        wipe = "DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS documents, owners CASCADE"
+
+        def into(existing):
+            def run():
+                lab.target.psql(wipe)
+                if existing:
+                    lab.target.psql(schema)
+                return lab.neonferry("run")
+            return run
+
+        contestants = {"into an empty target": into(False), "into existing tables and indexes": into(True)}
+        seconds, peak = contest(contestants, lambda: None, args.runs, warmups=1)
+        return report(f"run of {args.rows} rows", seconds, peak, "into an empty target")
+
+
 SCENARIOS = {"copy": bench_copy, "run": bench_run, "memory": bench_memory, "collections": bench_collections,
-             "many-tables": bench_many_tables}
+             "many-tables": bench_many_tables, "hnsw": bench_hnsw, "existing": bench_existing}
 
 
 def main():
