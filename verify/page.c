@@ -5,7 +5,6 @@
 #include "verify/panel.h"
 #include "verify/style.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -176,7 +175,8 @@ static int check_rows(struct text *t, const json_t *doc, const char *verdict)
 }
 
 static const char check_head[] =
-	"<div class=\"scroll\"><table><thead><tr><th>verdict</th><th>what</th><th>object</th>"
+	"<div class=\"scroll\"><table "
+	"class=\"stack\"><thead><tr><th>verdict</th><th>what</th><th>object</th>"
 	"<th>finding</th></tr></thead><tbody>";
 
 static void attention(struct text *t, const json_t *doc)
@@ -333,6 +333,22 @@ static void row_key(struct text *t, const json_t *row)
 	panel_field(t, row, "row_digest");
 }
 
+/* "3 missing, 2 changed (1 of those shown equal for SQL)" */
+static void counts(struct text *t, const json_t *d)
+{
+	static const char *const keys[] = { "missing", "extra", "changed", "doubled" };
+	const char *comma = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (panel_number(d, keys[i]) <= 0)
+			continue;
+		text_addf(t, "%s%.0f %s", comma, panel_number(d, keys[i]), keys[i]);
+		comma = ", ";
+	}
+	if (panel_number(d, "equivalent") > 0)
+		text_addf(t, " (%.0f of those shown equal for SQL)", panel_number(d, "equivalent"));
+}
+
 static void difference_table(struct text *t, const json_t *table)
 {
 	const json_t *d = json_object_get(table, "differences"), *row;
@@ -340,14 +356,10 @@ static void difference_table(struct text *t, const json_t *table)
 
 	text_add(t, "<h3>");
 	panel_field(t, table, "name");
-	text_addf(
-		t,
-		"</h3><p>%.0f missing, %.0f extra, %.0f changed (%.0f of those shown equal for "
-		"SQL),"
-		" %.0f doubled.</p><div class=\"scroll\"><table><thead><tr><th>row</th><th>is</th>"
-		"<th>what differs</th></tr></thead><tbody>",
-		panel_number(d, "missing"), panel_number(d, "extra"), panel_number(d, "changed"),
-		panel_number(d, "equivalent"), panel_number(d, "doubled"));
+	text_add(t, "</h3><p>");
+	counts(t, d);
+	text_add(t, ".</p><div class=\"scroll\"><table class=\"stack\"><thead><tr><th>row</th>"
+		    "<th>is</th><th>what differs</th></tr></thead><tbody>");
 	json_array_foreach(json_object_get(d, "rows"), i, row)
 	{
 		if (i == SHOWN_ROWS)
@@ -416,9 +428,8 @@ static void checklist(struct text *t, const json_t *doc)
 	const json_t *item;
 	size_t i;
 
-	text_add(
-		t,
-		"<section id=\"checklist\"><h2>Checklist</h2><div class=\"scroll\"><table><tbody>");
+	text_add(t, "<section id=\"checklist\"><h2>Checklist</h2><div class=\"scroll\"><table "
+		    "class=\"stack\"><tbody>");
 	json_array_foreach(list, i, item)
 	{
 		text_add(t, "<tr><td>");

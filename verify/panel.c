@@ -171,35 +171,44 @@ static const double *quantiles(const json_t *end, double *room)
 	return room;
 }
 
-static void norm_chart(struct text *t, const json_t *list)
+static bool same_column(const json_t *a, const json_t *b)
 {
-	static const int max = MAX_BARS;
-	double *room = calloc((size_t)max * 42, sizeof(*room));
+	return !strcmp(panel_string(a, "table"), panel_string(b, "table")) &&
+	       !strcmp(panel_string(a, "column"), panel_string(b, "column"));
+}
+
+/* The groups of one column from `first` on, on an axis of their own. Returns the next column's. */
+static size_t norm_chart(struct text *t, const json_t *list, size_t first)
+{
+	double *room = calloc((size_t)MAX_BARS * 42, sizeof(*room));
+	const json_t *lead = json_array_get(list, first);
 	struct chart_box boxes[MAX_BARS];
-	const json_t *row;
-	size_t i;
+	size_t i = first;
 	int n = 0;
 
-	json_array_foreach(list, i, row)
-	{
-		double *s = room + n * 42, *g = s + 21;
+	for (; i < json_array_size(list) && same_column(lead, json_array_get(list, i)); i++) {
+		const json_t *row = json_array_get(list, i);
+		double *s = room + (size_t)n * 42;
 
-		if (!room || n == max)
-			break;
+		if (!room || n == MAX_BARS)
+			continue;
 		boxes[n].label = json_is_true(json_object_get(row, "divided"))
 					 ? collection_name(row, "collection")
-					 : panel_string(row, "table");
+					 : panel_string(row, "column");
 		boxes[n].source = quantiles(json_object_get(row, "source"), s);
-		boxes[n].target = quantiles(json_object_get(row, "target"), g);
+		boxes[n].target = quantiles(json_object_get(row, "target"), s + 21);
 		n += boxes[n].source || boxes[n].target;
 	}
 	if (n > 0) {
-		text_add(t, "<h3>Lengths of the vectors</h3><figure>");
+		text_add(t, "<h3>Lengths of the vectors of ");
+		panel_field(t, lead, "table");
+		text_add(t, "</h3><figure>");
 		chart_boxes(t, "norm of the vectors: 5 to 95 percent, box 25 to 75, line 50", boxes,
 			    n);
 		text_add(t, "</figure>");
 	}
 	free(room);
+	return i;
 }
 
 void panel_embeddings(struct text *t, const json_t *doc)
@@ -217,7 +226,8 @@ void panel_embeddings(struct text *t, const json_t *doc)
 		    "<th colspan=\"2\">length&nbsp;1</th><th>dimensions</th></tr></thead><tbody>");
 	json_array_foreach(list, i, row) embedding_row(t, row);
 	text_add(t, "</tbody></table></div><p class=\"dim\">Source left, target right.</p>");
-	norm_chart(t, list);
+	for (i = 0; i < json_array_size(list);)
+		i = norm_chart(t, list, i);
 	text_add(t, "</section>");
 }
 

@@ -141,8 +141,15 @@ static json_t *rowdiff_json(const struct rowdiff *d)
 			 "buckets_different", d->buckets_different, "rows", d->rows);
 }
 
+static void add_words(struct text *t, uint64_t n, const char *word)
+{
+	if (n > 0)
+		text_addf(t, "%s%llu %s", t->len > 0 ? ", " : "", (unsigned long long)n, word);
+}
+
 static void rowdiff_finding(struct run *r, const struct pair *p, const struct rowdiff *d)
 {
+	AUTO_TEXT struct text words = TEXT_INIT;
 	uint64_t all = d->missing + d->extra + d->changed + d->doubled;
 
 	if (all == 0) {
@@ -151,12 +158,14 @@ static void rowdiff_finding(struct run *r, const struct pair *p, const struct ro
 			    "difference");
 		return;
 	}
-	finding_add(
-		r->checks, "rows", p->name, FINDING_FAIL,
-		"%llu missing, %llu extra, %llu changed (%llu of them equal for SQL), %llu doubled",
-		(unsigned long long)d->missing, (unsigned long long)d->extra,
-		(unsigned long long)d->changed, (unsigned long long)d->equivalent,
-		(unsigned long long)d->doubled);
+	add_words(&words, d->missing, "missing");
+	add_words(&words, d->extra, "extra");
+	add_words(&words, d->changed, "changed");
+	if (d->equivalent > 0)
+		text_addf(&words, " (%llu of them equal for SQL)",
+			  (unsigned long long)d->equivalent);
+	add_words(&words, d->doubled, "doubled");
+	finding_add(r->checks, "rows", p->name, FINDING_FAIL, "%s", text_str(&words));
 }
 
 /* Digests differ; "equivalent" only where every row that does was looked at and is. */
