@@ -227,14 +227,18 @@ static struct layout lay_out(int columns)
 {
 	struct layout l = { .columns = columns - 1 };
 
-	l.name = l.columns / 3 > 44 ? 44 : l.columns / 3 < 12 ? 12 : l.columns / 3;
-	if (l.name > l.columns - 8) /* the percentage must stay */
-		l.name = l.columns - 8;
 	l.rows = l.columns >= 48;
 	l.bytes = l.columns >= 74;
 	/* percent takes 7 cells, rows 15, bytes and rate 22, margins 3 */
-	l.bar = l.columns - l.name - 10 - (l.rows ? 15 : 0) - (l.bytes ? 22 : 0);
-	l.bar = l.bar > 40 ? 40 : l.bar < 4 ? 0 : l.bar;
+	int room = l.columns - 10 - (l.rows ? 15 : 0) - (l.bytes ? 22 : 0);
+	l.name = room * 3 / 5 > 44 ? 44 : room * 3 / 5;
+	if (l.name < 12)
+		l.name = room < 12 ? room : 12;
+	l.bar = room - l.name > 40 ? 40 : room - l.name;
+	if (l.bar < 4) {
+		l.name += l.bar;
+		l.bar = 0;
+	}
 	return l;
 }
 

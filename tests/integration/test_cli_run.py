@@ -1,0 +1,427 @@
+"""Commands against real servers: what is printed where, exit statuses, the terminal, Ctrl-C, and that
+a password is nowhere."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from urllib.parse import quote
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cluster import FERRY_PASSWORD, make_source, make_target, wait_until  # noqa: E402
+
+NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
+SECRETS = (FERRY_PASSWORD, quote(FERRY_PASSWORD, safe=""), quote(FERRY_PASSWORD))
+
+FILL = """
+    CREATE TABLE plain (id int PRIMARY KEY, t text);
+    INSERT INTO plain SELECT i, 'row ' || i FROM generate_series(1, 1000) i;
+    CREATE TABLE vector_documents (id int PRIMARY KEY, collection_name text, embedding vector(8));
+    INSERT INTO vector_documents SELECT i, (ARRAY['guides', 'notes', NULL])[1 + i % 3],
+        ARRAY(SELECT (i * d %% 7)::real FROM generate_series(1, 8) d)::vector
+        FROM generate_series(1, 3000) i;
+""".replace("%%", "%")
+BIG = """
+    CREATE TABLE big (id int PRIMARY KEY, t text);
+    INSERT INTO big SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 60000) i;
+"""
+
+
+def environment(**more):
+    env = {k: v for k, v in os.environ.items()
+           if not k.startswith(("PG", "POSTGRES_", "LOCAL_DB_", "NEONFERRY_")) and "DATABASE_URL" not in k}
+    env.update(LC_ALL="C.UTF-8", **more)
+    return env
+
+
+def setUpModule():
+    global SOURCE, TARGET
+    SOURCE = unittest.enterModuleContext(make_source()) if hasattr(unittest, "enterModuleContext") \
+        else make_source().__enter__()
+    TARGET = unittest.enterModuleContext(make_target()) if hasattr(unittest, "enterModuleContext") \
+        else make_target().__enter__()
+    SOURCE.psql(FILL)
+
+
+def tearDownModule():
+    if not hasattr(unittest, "enterModuleContext"):
+        SOURCE.destroy()
+        TARGET.destroy()
+
+
+class Case(unittest.TestCase):
+    """A folder, an empty target, and the program with its ends in the environment."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="neonferry-cli-")
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.folder])
+        TARGET.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; DROP SCHEMA public CASCADE;"
+                    "CREATE SCHEMA public AUTHORIZATION ferry; CREATE EXTENSION IF NOT EXISTS vector",
+                    user="postgres")
+        self.env = environment(SOURCE_DATABASE_URL=SOURCE.uri(), NEON_DATABASE_URL=TARGET.uri())
+
+    def big(self):
+        SOURCE.psql(BIG)
+        self.addCleanup(self.drop_big)
+
+    def drop_big(self):
+        """A holder that a failed test left behind has a lock; it ends with the run's folder."""
+        subprocess.run(["rm", "-rf", self.folder], check=True)
+        SOURCE.psql("DROP TABLE big", timeout=60)
+
+    def popen(self, *words, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen([NEONFERRY] + list(words), cwd=self.folder,
+                                   env=kw.pop("env", self.env), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, **kw)
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+    def run_(self, *words, status=0, **kw):
+        process = self.popen(*words, **kw)
+        out, err = process.communicate(timeout=120)
+        for secret in SECRETS:
+            self.assertNotIn(secret, out + err)
+        self.assertEqual(process.returncode, status, out + err)
+        return out, err
+
+    def no_secret_on_disk(self):
+        for folder, _, files in os.walk(self.folder):
+            for name in files:
+                with open(os.path.join(folder, name), "rb") as f:
+                    content = f.read()
+                for secret in SECRETS:
+                    self.assertNotIn(secret.encode(), content, name)
+
+    def wait_for_rows(self, table):
+        def there():
+            try:
+                return TARGET.value("SELECT 1 FROM neonferry.chunk LIMIT 1", user="postgres")
+            except Exception:
+                return None
+        wait_until(there, 60, what="rows in " + table)
+
+
+class Run(Case):
+    def test_result_on_standard_output_and_the_rest_on_the_other(self):
+        out, err = self.run_("run", "--run-dir", "r", "--jobs", "2")
+        self.assertRegex(out, r"(?m)^public\.plain +1,000 .* [0-9a-f]{16}  same$")
+        self.assertRegex(out, r"(?m)^  guides +1,000 .*  same$")
+        self.assertRegex(out, r"(?m)^  \(no collection\) +1,000 .*  same$")
+        self.assertRegex(out, r"(?m)^total +4,000 ")
+        self.assertRegex(out, r"(?m)^timings: .*copy [0-9.]+ s")
+        self.assertRegex(out, r"DATABASE_URL=postgresql://ferry@127\.0\.0\.1:%d/neondb\?sslmode=require"
+                         % TARGET.port)
+        self.assertRegex(out, r"(?m)^run \S+ after .* \(exit status 0\)$")
+        self.assertRegex(err, r"(?m)^source: postgres@.* \(from SOURCE_DATABASE_URL\)$")
+        self.assertRegex(err, r"(?m)^target: ferry@.* \(from NEON_DATABASE_URL\)$")
+        self.assertRegex(err, r"(?m)^jobs: 2 \(from --jobs\)$")
+        self.assertRegex(err, r"(?m)^\[0:\d\d\] (schema|copy|indexes|proof)")
+        self.assertNotIn("\033", out + err)
+        with open(self.folder + "/r/summary.json") as f:
+            summary = json.load(f)
+        self.assertEqual((summary["verdict"], summary["exit_status"]), ("proven", 0))
+        tables = {t["table"]: t for t in summary["tables"]}
+        self.assertEqual(tables["plain"]["rows"], tables["plain"]["target_rows"])
+        self.assertEqual(len(tables["vector_documents"]["collections"]), 3)
+        self.no_secret_on_disk()
+
+    def test_quiet_is_one_line(self):
+        out, err = self.run_("run", "--run-dir", "r", "--quiet")
+        self.assertEqual(err, "")
+        self.assertEqual(out.count("\n"), 1)
+        self.assertIn("exit status 0", out)
+
+    def test_json_is_nothing_but_lines_of_json(self):
+        out, _ = self.run_("run", "--run-dir", "r", "--json")
+        events = [json.loads(line) for line in out.splitlines()]
+        names = [e["name"] for e in events]
+        self.assertIn("phase", names)
+        self.assertIn("progress", names)
+        self.assertEqual(names[-1], "summary")
+        self.assertEqual(events[-1]["facts"]["exit_status"], 0)
+
+    def test_an_error_with_json_ends_with_the_summary_too(self):
+        out, err = self.run_("run", "--json", "--target", TARGET.uri(db="nowhere"), status=3)
+        last = json.loads(out.splitlines()[-1])
+        self.assertEqual(last["facts"]["exit_status"], 3)
+        self.assertEqual(last["facts"]["error"]["sqlstate"], "3D000")
+        self.assertIn("neonferry: error: ", err)
+
+    def test_the_same_command_again_finds_everything_done(self):
+        self.run_("run", "--run-dir", "r")
+        out, _ = self.run_("run", "--run-dir", "r")
+        self.assertIn("exit status 0", out)
+
+    def test_copy_moves_rows_only(self):
+        TARGET.psql("CREATE TABLE plain (id int, t text)")
+        out, _ = self.run_("copy", "--table", "plain", "--run-dir", "r")
+        self.assertEqual(TARGET.value("SELECT count(*) FROM plain"), "1000")
+        self.assertRegex(out, r"(?m)^public\.plain .*  -$")
+
+    def test_settings_of_the_environment_are_told(self):
+        self.env["NEONFERRY_SPILL"] = "none"
+        _, err = self.run_("run", "--run-dir", "r")
+        self.assertRegex(err, r"(?m)^spill: none \(from environment variable NEONFERRY_SPILL\)$")
+
+
+class Refused(Case):
+    def test_what_cannot_be_reached_is_3(self):
+        for target, text in ((TARGET.uri(db="nowhere"), 'database "nowhere" does not exist'),
+                             (TARGET.uri(password="wrong"), "password authentication failed"),
+                             ("postgresql://ferry@127.0.0.1:1/x", "refused")):
+            _, err = self.run_("run", "--run-dir", "r", "--target", target, status=3)
+            self.assertIn(text, err)
+            self.assertIn("\n  hint: ", err)
+            subprocess.run(["rm", "-rf", self.folder + "/r"], check=True)
+
+    def test_rows_in_the_target_are_3_and_stay(self):
+        TARGET.psql("CREATE TABLE plain (id int, t text); INSERT INTO plain VALUES (-1, 'mine')")
+        _, err = self.run_("run", "--run-dir", "r", status=3)
+        self.assertIn("plain", err)
+        self.assertIn("--on-existing", err)
+        self.assertEqual(TARGET.psql("SELECT * FROM plain"), [["-1", "mine"]])
+
+    def test_database_url_needs_a_yes(self):
+        env = dict(self.env, DATABASE_URL=self.env["NEON_DATABASE_URL"])
+        del env["NEON_DATABASE_URL"]
+        _, err = self.run_("run", "--run-dir", "r", env=env, status=2)
+        self.assertIn("DATABASE_URL", err)
+        self.assertIn("--yes", err)
+        self.assertFalse(os.path.exists(self.folder + "/r"))
+        self.run_("run", "--run-dir", "r", "--yes", env=env)
+
+    def test_a_password_given_as_an_option_is_not_in_the_list_of_processes(self):
+        self.big()
+        process = self.popen("run", "--run-dir", "r", "--target", TARGET.uri(), env=environment(
+            SOURCE_DATABASE_URL=SOURCE.uri()))
+        wait_until(lambda: os.path.exists(self.folder + "/r/run.json"), 30)
+        with open("/proc/%d/cmdline" % process.pid, "rb") as f:
+            arguments = f.read()
+        process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"--target", arguments)
+        for secret in SECRETS:
+            self.assertNotIn(secret.encode(), arguments)
+
+
+class Verify(Case):
+    def setUp(self):
+        super().setUp()
+        self.run_("run", "--run-dir", "r", "--quiet")
+
+    def test_equal_databases_are_0(self):
+        out, _ = self.run_("verify")
+        self.assertRegex(out, r"(?m)^public\.plain .*  same$")
+
+    def test_one_changed_row_is_7_and_its_collection_is_named(self):
+        TARGET.psql("UPDATE vector_documents SET embedding = '[1,2,3,4,5,6,7,9]' WHERE id = 7")
+        out, _ = self.run_("verify", status=7)
+        self.assertRegex(out, r"(?m)^public\.vector_documents .*  different$")
+        self.assertRegex(out, r"(?m)^  notes .*  different$")
+        self.assertRegex(out, r"(?m)^  guides .*  same$")
+
+    def test_a_missing_table_is_7(self):
+        TARGET.psql("DROP TABLE plain")
+        out, _ = self.run_("verify", status=7)
+        self.assertIn("plain", out)
+
+    def test_what_cannot_be_compared_is_8(self):
+        TARGET.psql("ALTER TABLE plain ALTER id TYPE bigint")
+        out, _ = self.run_("verify", "--table", "plain", status=8)
+        self.assertRegex(out, r"(?m)^public\.plain .*  unproven$")
+        self.assertIn("column id is integer in the source, bigint in the target", out)
+
+    def test_json_is_one_document(self):
+        out, _ = self.run_("verify", "--json")
+        self.assertEqual(json.loads(out)["verdict"], "proven")
+
+    def test_an_unknown_table_is_2(self):
+        _, err = self.run_("verify", "--table", "nonsense", status=2)
+        self.assertIn("nonsense", err)
+
+
+class Looking(Case):
+    def test_check_finds_nothing_and_says_so(self):
+        out, _ = self.run_("check")
+        self.assertRegex(out, r"(?m)^ok +target +encryption +TLS")
+        self.assertIn("nothing found that would stop a run", out)
+
+    def test_check_finds_the_same_database(self):
+        out, _ = self.run_("check", "--target", SOURCE.uri().replace("127.0.0.1", "localhost"), status=3)
+        self.assertRegex(out, r"(?m)^stop +both .*same database")
+
+    def test_check_finds_a_missing_right_and_no_connection(self):
+        out, _ = self.run_("check", "--source", SOURCE.uri(db="nowhere"), status=3)
+        self.assertRegex(out, r"(?m)^stop +source +connection")
+        self.assertRegex(out, r"(?m)^ok +target +connection")
+
+    def test_plan_writes_nothing(self):
+        out, _ = self.run_("plan")
+        self.assertRegex(out, r"(?m)^public\.vector_documents +3,000 .*binary")
+        self.assertRegex(out, r"(?m)^  guides +1,000$")
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertIsNone(TARGET.value("SELECT to_regclass('neonferry.run')"))
+
+    def test_status_and_plan_of_a_run_need_no_server(self):
+        self.run_("run", "--quiet")
+        name = os.listdir(self.folder + "/neonferry-runs")[0]
+        for words in (["status"], ["status", name], ["status", "neonferry-runs/" + name]):
+            out, _ = self.run_(*words, env=environment())
+            self.assertRegex(out, r"(?m)^state +finished")
+        out, _ = self.run_("plan", name, env=environment())
+        self.assertIn("public.plain", out)
+        out, _ = self.run_("status", "--json", env=environment())
+        self.assertEqual(json.loads(out)["run"], name)
+
+    def test_forget_asks_then_leaves_the_rows_alone(self):
+        self.run_("run", "--run-dir", "r", "--quiet")
+        _, err = self.run_("forget", "r", status=2)
+        self.assertIn("--yes", err)
+        self.run_("forget", "r", "--yes")
+        self.assertEqual(TARGET.value("SELECT count(*) FROM plain"), "1000")
+        self.assertIsNone(TARGET.value("SELECT to_regclass('neonferry.run')"))
+        self.assertFalse(os.path.exists(self.folder + "/r"))
+
+
+class Interrupted(Case):
+    def setUp(self):
+        super().setUp()
+        self.big()
+
+    def begin(self):
+        process = self.popen("run", "--run-dir", "r", "--chunk-size", "64k", "--senders", "1")
+        self.wait_for_rows("big")
+        return process
+
+    def test_ctrl_c_is_4_and_resume_finishes(self):
+        process = self.begin()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 4, out + err)
+        self.assertIn("stopping", err)
+        self.assertIn("neonferry resume", out)
+        out, _ = self.run_("status", "r", env=environment())
+        self.assertRegex(out, r"(?m)^state +stopped")
+        out, _ = self.run_("resume", "r")
+        self.assertIn("exit status 0", out)
+        self.assertEqual(TARGET.value("SELECT count(*) FROM big"), "60000")
+
+    def test_a_resume_knows_its_ends_and_takes_the_password_from_elsewhere(self):
+        process = self.begin()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        env = environment(PGPASSWORD=FERRY_PASSWORD)
+        _, err = self.run_("resume", "r", env=env)
+        self.assertIn("(from the run folder)", err)
+
+    def test_ctrl_c_ends_in_time_also_when_the_target_is_silent(self):
+        process = self.begin()
+        TARGET.pause()
+        try:
+            time.sleep(1)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 4)
+            self.assertLess(time.monotonic() - begun, 16)
+        finally:
+            TARGET.unpause()
+        self.run_("resume", "r")
+
+    def test_ctrl_c_twice_ends_at_once(self):
+        process = self.begin()
+        TARGET.pause()
+        try:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 4)
+            self.assertLess(time.monotonic() - begun, 5)
+        finally:
+            TARGET.unpause()
+        self.run_("resume", "r")
+
+
+class Terminal(Case):
+    """On a pseudo terminal of 80 columns."""
+
+    def on_terminal(self, *words, answer=None, term="xterm", interrupt_at=None):
+        ours, theirs = pty.openpty()
+        env = dict(self.env, TERM=term)
+        process = subprocess.Popen([NEONFERRY] + list(words), stdin=theirs, stdout=theirs, stderr=theirs,
+                                   cwd=self.folder, env=env, start_new_session=True)
+        os.close(theirs)
+        seen, deadline = b"", time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 1)[0]:
+                try:
+                    more = os.read(ours, 65536)
+                except OSError:
+                    break
+                if not more:
+                    break
+                seen += more
+            if answer is not None and b"[y/N]" in seen:
+                os.write(ours, answer.encode())
+                answer = None
+            if interrupt_at is not None and interrupt_at in seen:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = None
+        process.wait(30)
+        os.close(ours)
+        return process.returncode, seen.decode(errors="replace")
+
+    def test_the_live_area_is_drawn_and_the_cursor_comes_back(self):
+        self.big()
+        status, seen = self.on_terminal("run", "--run-dir", "r", "--chunk-size", "64k")
+        self.assertEqual(status, 0, seen)
+        self.assertEqual(seen.count("\033[?25l"), 1)
+        self.assertEqual(seen.count("\033[?25h"), 1)
+        self.assertGreater(seen.rindex("\033[?25h"), seen.rindex("\033[J"))
+        self.assertRegex(seen, r"(?m)^ big +[█▏▎▍▌▋▊▉▒░]+ +\d+ % ")
+        self.assertRegex(seen, r" of 64,000 rows, ")
+
+    def test_an_interrupted_display_restores_the_cursor(self):
+        self.big()
+        status, seen = self.on_terminal("run", "--run-dir", "r", "--chunk-size", "64k",
+                                        interrupt_at=b"  copy  ")
+        self.assertEqual(status, 4, seen)
+        self.assertEqual(seen.count("\033[?25l"), seen.count("\033[?25h"))
+
+    def test_dumb_and_colourless_terminals_get_no_sequences(self):
+        status, seen = self.on_terminal("run", "--run-dir", "r", term="dumb")
+        self.assertEqual(status, 0)
+        self.assertNotIn("\033", seen)
+        status, seen = self.on_terminal("verify", "--no-color")
+        self.assertEqual(status, 0)
+        self.assertIsNone(re.search("\033\\[[0-9]+m", seen))
+
+    def test_a_question_is_asked_and_a_no_is_3(self):
+        self.env["DATABASE_URL"] = self.env.pop("NEON_DATABASE_URL")
+        status, seen = self.on_terminal("run", "--run-dir", "r", answer="n\n")
+        self.assertIn("Is it the new one? [y/N]", seen)
+        self.assertEqual(status, 3, seen)
+        self.assertFalse(os.path.exists(self.folder + "/r"))
+        status, seen = self.on_terminal("run", "--run-dir", "r", answer="y\n")
+        self.assertEqual(status, 0, seen)
+
+
+if __name__ == "__main__":
+    unittest.main()
