@@ -217,6 +217,7 @@ static int end_backends(struct pg *pg, const char *run, int *ret_left, struct er
 		    "SELECT pg_catalog.pg_terminate_backend(pid)"
 		    " FROM pg_catalog.pg_stat_activity"
 		    " WHERE usename = current_user AND pid <> pg_catalog.pg_backend_pid()"
+		    " AND datname = pg_catalog.current_database()" /* the source may be beside it */
 		    " AND (application_name = 'neonferry ' || $1"
 		    " OR pg_catalog.starts_with(application_name, 'neonferry ' || $1 || ' '))",
 		    1, &run, &res, e) < 0)

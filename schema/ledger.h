@@ -45,7 +45,7 @@ int ledger_begin(struct pg *target, const char *run, const char *tool, const jso
 		 struct err *e) MUST_CHECK;
 
 /*
- * Takes a run over: ends surviving backends of its earlier copiers (same role, application_name
+ * Takes a run over: ends surviving backends of its earlier copiers (same role and database, application_name
  * "neonferry <run>" or "neonferry <run> ..."; never the session given), waits some seconds for
  * their end, then raises the generation under the run's row lock, which waits for claims in flight
  * (they hold it FOR SHARE). Call it before opening further sessions of the run. A run that the

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int chunk_new(struct chunk **ret, struct err *e)
 {
@@ -22,6 +23,37 @@ void chunk_free(struct chunk *c)
 		free(c->parts[i].collection);
 	free(c->parts);
 	free(c);
+}
+
+int chunk_copy(struct chunk **ret, const struct chunk *from, struct err *e)
+{
+	AUTO(chunk) struct chunk *c = malloc(sizeof(*c));
+
+	if (!c)
+		return err_nomem(e);
+	*c = *from;
+	c->data = NULL;
+	c->len = c->cap = 0;
+	c->budget = NULL;
+	c->charged = 0;
+	c->shelf = NULL;
+	c->n_parts = 0;
+	c->parts = NULL;
+	if (from->n_parts > 0)
+		c->parts = calloc((size_t)from->n_parts, sizeof(*c->parts));
+	if (from->n_parts > 0 && !c->parts)
+		return err_nomem(e);
+	for (int i = 0; i < from->n_parts; i++) {
+		const char *name = from->parts[i].collection;
+
+		c->parts[i].tally = from->parts[i].tally;
+		c->parts[i].collection = name ? strdup(name) : NULL;
+		c->n_parts++;
+		if (name && !c->parts[i].collection)
+			return err_nomem(e);
+	}
+	*ret = GIVE(&c);
+	return 0;
 }
 
 void chunk_drop_data(struct chunk *c)

@@ -49,6 +49,8 @@ struct chunk {
 
 int chunk_new(struct chunk **ret, struct err *e) MUST_CHECK;
 void chunk_free(struct chunk *c);
+/* What it is and what is in it, without its bytes. */
+int chunk_copy(struct chunk **ret, const struct chunk *from, struct err *e) MUST_CHECK;
 /* Frees the bytes and gives them back to the budget; the rest stays. */
 void chunk_drop_data(struct chunk *c);
 

@@ -224,25 +224,8 @@ static int queue_known(void *ctx, struct registry_entry *entry, struct err *e)
 
 	if (entry->loaded || !entry->on_disk)
 		return 0;
-	if (chunk_new(&c, e) < 0)
+	if (chunk_copy(&c, &entry->chunk, e) < 0)
 		return -1;
-	*c = entry->chunk;
-	c->parts = NULL;
-	c->n_parts = 0;
-	if (entry->chunk.n_parts > 0) {
-		c->parts = calloc((size_t)entry->chunk.n_parts, sizeof(*c->parts));
-		if (!c->parts) {
-			chunk_free(c);
-			return err_nomem(e);
-		}
-	}
-	for (int i = 0; i < entry->chunk.n_parts; i++) {
-		const char *name = entry->chunk.parts[i].collection;
-
-		c->parts[i].tally = entry->chunk.parts[i].tally;
-		c->parts[i].collection = name ? strdup(name) : NULL;
-		c->n_parts++;
-	}
 	outbox_put(g->outbox, c);
 	return 0;
 }

@@ -180,6 +180,28 @@ int existing_check(const struct existing *x, struct plan *p, struct err *e)
 	return 0;
 }
 
+int existing_recheck(const struct existing *x, const struct plan *p, struct err *e)
+{
+	for (int i = 0; i < p->n_tables; i++) {
+		const struct plan_table *t = &p->tables[i];
+		const struct table *to = t->already_there ? target_table(x, t) : NULL;
+		struct tally tally = TALLY_INIT;
+		bool same = false;
+
+		if (!t->already_there)
+			continue;
+		if (to && same_as_source(x, t, to, &tally, &same, e) < 0)
+			return -1;
+		if (same)
+			continue;
+		err_set(e, ERR_RESUME, "source: table %s was already there when the run began, and has changed "
+				       "since", t->qname);
+		return err_hint(e, "neonferry abort, then start again: with --on-existing truncate its rows are "
+				   "moved anew");
+	}
+	return 0;
+}
+
 /* --- acting --- */
 
 static void add_relation(const struct existing *x, const struct plan_table *t, const char *how,

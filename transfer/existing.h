@@ -33,6 +33,9 @@ struct existing {
  */
 int existing_check(const struct existing *x, struct plan *p, struct err *e) MUST_CHECK;
 
+/* Under a later snapshot: ERR_RESUME where a table that was already there is not equal any more. */
+int existing_recheck(const struct existing *x, const struct plan *p, struct err *e) MUST_CHECK;
+
 /*
  * Acts, and writes neonferry.relation. Tables that the ledger knows already are left alone, but
  * their already_there is restored from it.

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define END_MS ((uint64_t)4000)
+
 static json_t *task_json(const char *dir, const char *run, const struct holder_relation *relations,
 			 int n, uint64_t ttl_ms)
 {
@@ -176,7 +178,7 @@ int holder_start(const char *dir, const struct conn *source, const char *run,
 	json_t *task = task_json(dir, run, relations, n, ttl_ms);
 	AUTO(free) char *text = task ? json_dumps(task, JSON_COMPACT) : NULL;
 	int in[2], out[2], rc;
-	pid_t pid;
+	pid_t pid = 0;
 
 	json_decref(task);
 	if (!text)
@@ -193,25 +195,32 @@ int holder_start(const char *dir, const struct conn *source, const char *run,
 		rc = listen_to(out[0], stop, note, ctx, ret, e);
 	close(out[0]);
 	if (rc < 0 && pid > 0) {
-		kill(pid, SIGTERM);
+		kill(pid, SIGKILL); /* it holds nothing yet, and may be waiting for a lock */
 		waitpid(pid, NULL, 0);
 	}
 	return rc;
 }
 
-bool holder_lives(const char *dir)
+/* Who has holder.lock: a pid, 0 where that cannot be told (another machine's), -1: nobody. */
+static pid_t holder_pid(const char *dir)
 {
 	AUTO(free) char *path = file_path(dir, "holder.lock");
-	struct err ignored = ERR_INIT;
-	int fd = -1;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	int rc;
 
-	if (!path || !file_exists(path))
-		return false;
-	if (file_lock(path, &fd, &ignored) == 1)
-		return true;
-	if (fd >= 0)
-		close(fd);
-	return false;
+	if (fd < 0)
+		return -1;
+	rc = fcntl(fd, F_GETLK, &lock);
+	close(fd);
+	if (rc < 0 || lock.l_type == F_UNLCK)
+		return -1;
+	return lock.l_pid > 1 ? lock.l_pid : 0;
+}
+
+bool holder_lives(const char *dir)
+{
+	return holder_pid(dir) >= 0;
 }
 
 static int load_info(const char *dir, struct holder_info *ret)
@@ -252,18 +261,19 @@ int holder_find(const char *dir, struct pg *pg, struct holder_info *ret, struct 
 	return 1;
 }
 
+/* A holder that waits for a lock hears SIGTERM after some seconds only: so long, then it is killed. */
 void holder_release(const char *dir)
 {
-	struct holder_info info;
-	uint64_t deadline = clock_deadline(5000);
+	uint64_t deadline = clock_deadline(END_MS), last = clock_deadline(2 * END_MS);
+	pid_t pid;
 
-	while (holder_lives(dir) && clock_left(deadline) > 0) {
+	while ((pid = holder_pid(dir)) >= 0 && clock_left(last) > 0) {
 		struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 
-		if (load_info(dir, &info) == 0 && info.pid > 1)
-			kill((pid_t)info.pid, SIGTERM);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		if (pid > 0) {
+			kill(pid, clock_left(deadline) > 0 ? SIGTERM : SIGKILL);
+			(void)waitpid(pid, NULL, WNOHANG); /* it may be our child */
+		}
 		nanosleep(&pause, NULL);
 	}
 }

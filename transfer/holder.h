@@ -10,7 +10,7 @@
  * It ends when it is asked to, when its connection is lost, or after its time to live.
  *
  * FILES	<dir>/holder.json: pid, backend pid, snapshot, LSN; <dir>/holder.lock: locked by the holder
- *		while it lives, so that liveness is never guessed from a pid; <dir>/holder.log: its last words.
+ *		while it lives (a record lock, which names its pid), so that no stale pid is ever believed; <dir>/holder.log: its last words.
  */
 #ifndef TRANSFER_HOLDER_H
 #define TRANSFER_HOLDER_H

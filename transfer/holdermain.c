@@ -165,7 +165,8 @@ static int explain_lock_error(size_t n, struct err *e)
 static int take_locks(struct pg *pg, const struct task *t, int signals, struct err *e)
 {
 	for (;;) {
-		struct pollfd p = { .fd = signals, .events = POLLIN };
+		/* Nobody reads what we say any more: the copier is gone, and has no snapshot to come back to. */
+		struct pollfd p[2] = { { .fd = signals, .events = POLLIN }, { .fd = STDOUT_FILENO } };
 		struct err tried = ERR_INIT;
 
 		if (lock_all(pg, t, &tried) == 0)
@@ -176,7 +177,7 @@ static int take_locks(struct pg *pg, const struct task *t, int signals, struct e
 			return explain_lock_error(json_array_size(t->relations), e);
 		}
 		say_blocked(pg);
-		if (poll(&p, 1, 200) > 0)
+		if (poll(p, 2, 200) > 0)
 			return stop_err(e);
 	}
 }
@@ -305,14 +306,22 @@ static int signal_fd(void)
 static int lock_folder(const struct task *t, int *ret_fd, struct err *e)
 {
 	AUTO(free) char *path = file_path(t->dir, "holder.lock");
-	int rc;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	if (!path)
 		return err_nomem(e);
-	rc = file_lock(path, ret_fd, e);
-	if (rc == 1)
-		return err_set(e, ERR_RESUME, "another snapshot holder of this run lives");
-	return rc; /* the descriptor stays open: it is the sign of life */
+	/* A record lock, for it tells whose it is; the descriptor stays open: it is the sign of life. */
+	*ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*ret_fd < 0)
+		return err_sys(e, ERR_DISK, errno, "cannot open %s", path);
+	if (fcntl(*ret_fd, F_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EACCES || errno == EAGAIN) {
+		err_set(e, ERR_RESUME, "another snapshot holder of this run lives");
+		e->next = ERR_RETRY; /* of a copier that died just now */
+		return -1;
+	}
+	return err_sys(e, ERR_DISK, errno, "cannot lock %s", path);
 }
 
 int holder_main(void)

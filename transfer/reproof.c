@@ -5,6 +5,7 @@
 #include "transfer/spill.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,16 +225,22 @@ int reproof_plan(struct reproof *rp, const struct plan *old, const struct catalo
 
 /* --- the chunks --- */
 
+/* A chunk that does not stand; owned by the registry. */
+struct unproven {
+	struct registry_entry *entry;
+	uint64_t to; /* its rows stand up to here, and others came behind them; 0: they do not */
+};
+
 struct verdicts {
 	struct reproof *rp;
 	const struct plan *old, *p;
-	struct registry_entry **bad; /* to be read again; owned by the registry */
+	struct unproven *bad;
 	int n_bad, cap;
 };
 
-/* 1: the chunk stands as it is under the new snapshot, 0: it differs. */
+/* 1: the chunk, ending at `to`, stands as it is under the new snapshot, 0: it differs. */
 static int chunk_stands(struct reproof *rp, const struct plan_table *t, const struct chunk *c,
-			struct err *e)
+			uint64_t to, struct err *e)
 {
 	AUTO(free) struct digest_column *columns = plan_digest_columns(t);
 	AUTO_TEXT struct text sql = TEXT_INIT, from = TEXT_INIT, where = TEXT_INIT;
@@ -243,7 +250,7 @@ static int chunk_stands(struct reproof *rp, const struct plan_table *t, const st
 	if (!columns)
 		return err_nomem(e);
 	text_addf(&from, "ONLY %s", t->qname);
-	plan_predicate(t, c->route, c->from, c->to, &where);
+	plan_predicate(t, c->route, c->from, to, &where);
 	digest_sql_tally(&sql, columns, t->n_columns, text_str(&from), text_str(&where), NULL);
 	if (text_check(&sql, e) < 0 || pg_query(rp->source, text_str(&sql), &res, e) < 0)
 		return err_note(e, "proving a chunk of %s again", t->qname);
@@ -252,18 +259,61 @@ static int chunk_stands(struct reproof *rp, const struct plan_table *t, const st
 	return tally_equal(&now, &c->read);
 }
 
-static int add_bad(struct verdicts *v, struct registry_entry *entry, struct err *e)
+/* Where a chunk's last row would stand if others only came behind its rows; 0: fewer are there. */
+static int find_end(struct reproof *rp, const struct plan_table *t, const struct chunk *c,
+		    uint64_t *ret, struct err *e)
+{
+	AUTO_TEXT struct text where = TEXT_INIT;
+	AUTO(pgresult) PGresult *res = NULL;
+	unsigned block, offset;
+
+	*ret = 0;
+	plan_predicate(t, c->route, c->from, c->to, &where);
+	if (text_check(&where, e) < 0 ||
+	    pg_queryf(rp->source, &res, e, "SELECT ctid FROM ONLY %s WHERE %s ORDER BY ctid OFFSET %" PRIu64
+		      " LIMIT 1", t->qname, text_str(&where), c->read.rows - 1) < 0)
+		return err_note(e, "proving a chunk of %s again", t->qname);
+	if (PQntuples(res) == 1 && sscanf(PQgetvalue(res, 0, 0), "(%u,%u)", &block, &offset) == 2)
+		*ret = chunk_position(block, (uint16_t)offset) + 1;
+	return 0;
+}
+
+/*
+ * A table that only grew has new rows behind the last row of a chunk, up to the chunk's end: what was
+ * loaded of it stands, with an earlier end, and is not sent again. *ret is that end, or 0.
+ */
+static int find_grown(struct reproof *rp, const struct plan_table *t, const struct registry_entry *entry,
+		      uint64_t *ret, struct err *e)
+{
+	const struct chunk *c = &entry->chunk;
+	uint64_t to = 0;
+	int stands;
+
+	*ret = 0;
+	if (!entry->loaded || c->read.rows == 0 || rp->settings->no_recapture)
+		return 0;
+	if (find_end(rp, t, c, &to, e) < 0)
+		return -1;
+	if (to <= c->from || to >= c->to)
+		return 0;
+	stands = chunk_stands(rp, t, c, to, e);
+	if (stands > 0)
+		*ret = to;
+	return stands < 0 ? -1 : 0;
+}
+
+static int add_bad(struct verdicts *v, struct registry_entry *entry, uint64_t to, struct err *e)
 {
 	if (v->n_bad == v->cap) {
 		int cap = v->cap ? v->cap * 2 : 64;
-		struct registry_entry **grown = realloc(v->bad, (size_t)cap * sizeof(*grown));
+		struct unproven *grown = realloc(v->bad, (size_t)cap * sizeof(*grown));
 
 		if (!grown)
 			return err_nomem(e);
 		v->bad = grown;
 		v->cap = cap;
 	}
-	v->bad[v->n_bad++] = entry;
+	v->bad[v->n_bad++] = (struct unproven){ entry, to };
 	return 0;
 }
 
@@ -272,15 +322,18 @@ static int judge(void *ctx, struct registry_entry *entry, struct err *e)
 	struct verdicts *v = ctx;
 	const struct plan_table *t = &v->p->tables[entry->chunk.table];
 	bool rewritten = t->relfilenode != v->old->tables[entry->chunk.table].relfilenode;
-	int stands = rewritten ? 0 : chunk_stands(v->rp, t, &entry->chunk, e);
+	int stands = rewritten ? 0 : chunk_stands(v->rp, t, &entry->chunk, entry->chunk.to, e);
+	uint64_t to = 0;
 
-	if (stands < 0)
+	if (stands < 0 || (!stands && !rewritten && find_grown(v->rp, t, entry, &to, e) < 0))
 		return -1;
 	if (stop_level(v->rp->stop) != STOP_NO)
 		return stop_err(e);
 	atomic_fetch_add(&v->rp->progress->step_done, 1);
-	if (!stands)
-		return add_bad(v, entry, e);
+	if (!stands && add_bad(v, entry, to, e) < 0)
+		return -1;
+	if (!stands && to == 0)
+		return 0;
 	v->rp->kept++;
 	v->rp->kept_rows += entry->chunk.read.rows;
 	return 0;
@@ -292,7 +345,7 @@ static int refuse_recapture(const struct verdicts *v, struct err *e)
 	const char *last = "";
 
 	for (int i = 0; i < v->n_bad; i++) {
-		const char *name = v->p->tables[v->bad[i]->chunk.table].qname;
+		const char *name = v->p->tables[v->bad[i].entry->chunk.table].qname;
 
 		if (strcmp(name, last) != 0)
 			text_addf(&names, "%s%s", *last ? ", " : "", name);
@@ -358,10 +411,10 @@ static int withdraw_table(struct verdicts *v, int table, struct err *e)
 	int n = 0;
 
 	for (int i = 0; i < v->n_bad; i++) {
-		const struct registry_entry *entry = v->bad[i];
+		const struct registry_entry *entry = v->bad[i].entry;
 		char id[CHUNK_ID_LEN];
 
-		if (entry->chunk.table != table || !entry->loaded)
+		if (entry->chunk.table != table || !entry->loaded || v->bad[i].to > 0)
 			continue;
 		chunk_id(&entry->chunk, id);
 		text_add(&ids, n++ ? "," : "");
@@ -381,18 +434,61 @@ static int withdraw_table(struct verdicts *v, int table, struct err *e)
 	return 0;
 }
 
+/* The ledger's word of where the loaded chunk ends; its id is its beginning, which stays. */
+static int shorten_loaded(struct reproof *rp, const struct plan_table *t, const struct chunk *c,
+			  uint64_t to, struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT, predicate = TEXT_INIT;
+	AUTO(free) char *done = NULL;
+	char id[CHUNK_ID_LEN];
+
+	chunk_id(c, id);
+	plan_predicate(t, c->route, c->from, to, &predicate);
+	text_addf(&sql, "UPDATE neonferry.chunk SET pos_to = %" PRIu64 ", predicate = ", to);
+	text_add_literal(&sql, predicate.len < 2000 ? text_str(&predicate) : "");
+	text_add(&sql, " WHERE run = ");
+	text_add_literal(&sql, rp->run);
+	text_add(&sql, " AND chunk = ");
+	text_add_literal(&sql, id);
+	text_add(&sql, " AND EXISTS ");
+	ledger_fence(&sql, rp->run, rp->generation);
+	text_add(&sql, " RETURNING 1");
+	if (text_check(&sql, e) < 0 || pg_value(rp->target, text_str(&sql), &done, e) < 0)
+		return err_note(e, "shortening chunk %s of %s", id, t->qname);
+	return done ? 0 : err_set(e, ERR_RESUME, "another process took this run over");
+}
+
+/* Takes the chunk out of the registry, and puts the part of it that stands back in. */
+static int renew_entry(struct verdicts *v, struct registry *known, const struct unproven *u,
+		       struct err *e)
+{
+	struct chunk *c = &u->entry->chunk;
+	AUTO(chunk) struct chunk *kept = NULL;
+
+	if (u->entry->on_disk && spill_remove(v->rp->spill_dir, c, e) < 0)
+		return -1;
+	if (u->to > 0) {
+		if (shorten_loaded(v->rp, &v->p->tables[c->table], c, u->to, e) < 0 ||
+		    chunk_copy(&kept, c, e) < 0)
+			return -1;
+		kept->to = u->to;
+		kept->file_bytes = 0;
+	}
+	registry_remove(known, c);
+	return kept ? registry_add(known, kept, false, true, e) : 0;
+}
+
 static int forget_bad(struct verdicts *v, struct registry *known, struct err *e)
 {
 	for (int i = 0; i < v->p->n_tables; i++)
 		if (withdraw_table(v, i, e) < 0)
 			return -1;
 	for (int i = 0; i < v->n_bad; i++) {
-		if (v->bad[i]->on_disk &&
-		    spill_remove(v->rp->spill_dir, &v->bad[i]->chunk, e) < 0)
+		v->rp->grown += v->bad[i].to > 0;
+		v->rp->reread += v->bad[i].to == 0;
+		if (renew_entry(v, known, &v->bad[i], e) < 0)
 			return -1;
-		registry_remove(known, &v->bad[i]->chunk);
 	}
-	v->rp->reread = v->n_bad;
 	return 0;
 }
 

@@ -10,6 +10,9 @@
  *   different  it is read again; if it was loaded, its rows are withdrawn from the target first, by the
  *              transaction that inserted them, with its ledger row, the count checked
  *
+ *   grown      only rows behind its last one are new: loaded, it stands with an earlier end, and only
+ *              those are read
+ *
  * A table that was rewritten (another relfilenode) has no chunk that could be looked up: all of it is
  * withdrawn and read again. The run is then one snapshot again, the later one, and says so.
  */
@@ -29,7 +32,7 @@ struct reproof {
 	struct stop *stop;
 	struct progress *progress;
 	/* what was found */
-	int kept, reread, withdrawn;
+	int kept, grown, reread, withdrawn; /* kept counts those that only grew, too */
 	uint64_t kept_rows, withdrawn_rows;
 };
 

@@ -153,6 +153,7 @@ static int fill(struct run *r, struct run_results *res, struct err *e)
 
 	res->tables = calloc((size_t)n + 1, sizeof(*res->tables));
 	res->left_out = left_out_json(r);
+	run_fact(r, "bytes_sent", json_integer((json_int_t)atomic_load(&r->progress.bytes_sent)));
 	res->facts = json_deep_copy(r->facts);
 	if (!res->tables || !res->left_out || !res->facts)
 		return err_nomem(e);

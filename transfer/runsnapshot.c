@@ -133,8 +133,8 @@ static int adopt_plan(struct run *r, struct plan *p, struct err *e)
 static void tell_reproof(struct run *r, const struct reproof *rp)
 {
 	event_emit(r->events, EVENT_NOTICE, "reproof.done",
-		   json_pack("{s:i, s:i, s:i}", "kept", rp->kept, "reread", rp->reread, "withdrawn",
-			     rp->withdrawn),
+		   json_pack("{s:i, s:i, s:i, s:i}", "kept", rp->kept, "grown", rp->grown, "reread",
+			     rp->reread, "withdrawn", rp->withdrawn),
 		   "proven again under a new snapshot: %d chunks stand as they are, %d must be read again, %d "
 		   "of those were withdrawn from the target; the run is now the source as of this new "
 		   "snapshot", rp->kept, rp->reread, rp->withdrawn);
@@ -147,10 +147,14 @@ static int prove_again(struct run *r, struct err *e)
 			      .spill_dir = r->dir.spill, .generation = r->generation,
 			      .settings = &r->settings, .events = r->events, .stop = &r->stop,
 			      .progress = &r->progress };
+	struct existing x = { .target = r->target_pg, .source = r->source_pg,
+			      .catalog = r->target_catalog, .run = r->dir.name,
+			      .settings = &r->settings, .events = r->events };
 	AUTO(plan) struct plan *next = NULL;
 
 	if (reproof_plan(&rp, r->plan, r->source_catalog, &next, e) < 0 ||
 	    plan_match_target(next, r->source_catalog, r->target_catalog, &r->settings, false, e) < 0 ||
+	    existing_recheck(&x, next, e) < 0 ||
 	    reproof_chunks(&rp, r->plan, next, r->known, e) < 0 || run_save_sequences(r, e) < 0 ||
 	    run_capture_blobs(r, e) < 0)
 		return -1;
