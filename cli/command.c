@@ -92,6 +92,87 @@ const struct command command_table[COMMAND_N] = {
 			"Both ends should be quiet meanwhile.",
 		.examples = "neonferry verify --table vector_documents",
 	},
+	[COMMAND_SCHEMA] = {
+		.name = "schema", .args = "COMMAND", .call = cmd_schema,
+		.summary = "migrations: status, apply, verify, compare, rollback, export, lint",
+		.about =
+			"Applies folders of SQL migrations and keeps the history of what was applied, in the "
+			"table schema_migrations of the database. `neonferry help \"schema apply\"` and the "
+			"like show each command.",
+		.examples = "neonferry schema status --dir migrations",
+	},
+	[COMMAND_SCHEMA_STATUS] = {
+		.name = "schema status", .args = "", .call = cmd_schema_status,
+		.summary = "which migrations are applied, when, how long they took",
+		.about =
+			"Shows every migration of the folder and of the history: applied, pending, changed since, "
+			"out of order, unfinished, missing; and the histories that other tools keep in the same "
+			"database. Writes nothing.",
+		.examples = "neonferry schema status --env prod",
+	},
+	[COMMAND_SCHEMA_APPLY] = {
+		.name = "schema apply", .args = "", .call = cmd_schema_apply,
+		.summary = "apply what is pending, each migration checked and verified",
+		.about =
+			"First runs the pending migrations in a scratch database that has the target's schema "
+			"without its rows, compares the catalog before and after, asks the target by read-only "
+			"queries what that would do to its rows, and shows it as a table: safe, review, "
+			"destructive. Destructive changes need --allow-destructive.\n\n"
+			"Then applies them one after the other, each in one transaction with its row of the "
+			"history; statements that cannot run in a transaction, and batches, step by step. What "
+			"was interrupted goes on with the next call. --dry-run ends after the table.",
+		.examples = "neonferry schema apply --dry-run\n"
+			    "neonferry schema apply --env prod --yes --notify \"$SLACK_WEBHOOK\"",
+	},
+	[COMMAND_SCHEMA_VERIFY] = {
+		.name = "schema verify", .args = "", .call = cmd_schema_verify,
+		.summary = "is everything there that the applied migrations made",
+		.about =
+			"Applies the migrations that the history names to a scratch database and looks for every "
+			"object in the target: tables, columns, defaults, keys, constraints (validated), indexes "
+			"(valid, with operator class and parameters), functions, triggers, policies, extensions "
+			"and their versions, and the rows that migrations put in. What the target has besides is "
+			"not looked at. Exit status 7 if something differs.",
+		.examples = "neonferry schema verify --env test",
+	},
+	[COMMAND_SCHEMA_COMPARE] = {
+		.name = "schema compare", .args = "", .call = cmd_schema_compare,
+		.summary = "compare the schema with the migrations, or with another database",
+		.about =
+			"Compares catalogs both ways: the target with the migrations of the folder, applied to a "
+			"scratch database, or with the database that --source names. Exit status 7 if they "
+			"differ.",
+		.examples = "neonferry schema compare\n"
+			    "neonferry schema compare --source \"$DATABASE_URL_DEV\" --target \"$DATABASE_URL_TEST\"",
+	},
+	[COMMAND_SCHEMA_ROLLBACK] = {
+		.name = "schema rollback", .args = "VERSION", .max_args = 1, .call = cmd_schema_rollback,
+		.summary = "undo migrations, newest first, back to a version",
+		.about =
+			"Lists what will be undone, asks, and runs the down scripts newest first, each in one "
+			"transaction with its row of the history. VERSION stays applied; 0 undoes everything. A "
+			"missing down script stops before anything runs.",
+		.examples = "neonferry schema rollback 2",
+	},
+	[COMMAND_SCHEMA_EXPORT] = {
+		.name = "schema export", .args = "", .call = cmd_schema_export,
+		.summary = "write the schema into a dated SQL file",
+		.about =
+			"Writes the schema without rows, as pg_dump orders it, into "
+			"schema_export_<date>_<time>.sql or --output. Two exports of the same schema are the "
+			"same bytes.",
+		.examples = "neonferry schema export --env prod",
+	},
+	[COMMAND_SCHEMA_LINT] = {
+		.name = "schema lint", .args = "", .call = cmd_schema_lint,
+		.summary = "look at migration files: names, order, syntax, what Neon cannot do",
+		.about =
+			"Checks the folder without changing anything: names, order and gaps, missing down "
+			"scripts, statements that do not work on Neon and why. Where a target is named, its "
+			"parser judges the syntax of every statement; nothing is executed. Exit status 7 if "
+			"something must be mended.",
+		.examples = "neonferry schema lint --dir migrations",
+	},
 	[COMMAND_HELP] = {
 		.name = "help", .args = "[COMMAND]", .max_args = 1, .call = cmd_help,
 		.summary = "show help",

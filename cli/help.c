@@ -175,7 +175,7 @@ void help_overview(void)
 	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves it arrived"
 		     "\n\nUsage: neonferry COMMAND [OPTION...]\n\nCommands:\n");
 	for (int i = 0; i < COMMAND_N; i++)
-		text_addf(&t, "  %-9s %s\n", command_table[i].name, command_table[i].summary);
+		text_addf(&t, "  %-15s %s\n", command_table[i].name, command_table[i].summary);
 	text_add(&t, "\n`neonferry COMMAND --help` shows everything about a command.\n\n");
 	exit_statuses(&t);
 	say_out("%s", text_str(&t));

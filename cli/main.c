@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "transfer/holder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int usage(struct err *e)
@@ -45,6 +46,18 @@ static const char *command_name(const char *word)
 	return word;
 }
 
+/* Some commands have two words, "schema apply". Returns how many were taken. */
+static int words_of_command(int argc, char **argv, char *name, size_t len)
+{
+	bool two = strcmp(argv[1], "schema") == 0 && argc > 2 && argv[2][0] != '-';
+
+	if (two)
+		snprintf(name, len, "%s %s", argv[1], argv[2]);
+	else
+		snprintf(name, len, "%s", command_name(argv[1]));
+	return two ? 2 : 1;
+}
+
 static int call(const struct command *c, const struct opts *o)
 {
 	struct err e = ERR_INIT;
@@ -70,10 +83,12 @@ int main(int argc, char **argv)
 		err_hint(&e, "`neonferry help` lists the commands");
 		return usage(&e);
 	}
-	const struct command *c = command_find(command_name(argv[1]));
+	char name[64];
+	int n = words_of_command(argc, argv, name, sizeof(name));
+	const struct command *c = command_find(name);
 	if (!c)
-		return unknown_command(argv[1]);
-	int failed = opt_parse(&o, command_bit(c), c->name, c->max_args, argc - 2, argv + 2, &e);
+		return unknown_command(name);
+	int failed = opt_parse(&o, command_bit(c), c->name, c->max_args, argc - 1 - n, argv + 1 + n, &e);
 	say_init(&o);
 	if (failed)
 		return usage(&e);

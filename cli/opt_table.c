@@ -4,6 +4,12 @@
 #define MOVE (BIT(RUN) | BIT(COPY) | BIT(RESUME))	/* those that move rows */
 #define BEGIN (BIT(RUN) | BIT(COPY) | BIT(PLAN))	/* those that decide what is moved */
 #define ENDS (MOVE | BIT(PLAN) | BIT(CHECK) | BIT(VERIFY))
+#define SCHEMA_DATABASE                                                                            \
+	(BIT(SCHEMA_STATUS) | BIT(SCHEMA_APPLY) | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE) |       \
+	 BIT(SCHEMA_ROLLBACK) | BIT(SCHEMA_EXPORT) | BIT(SCHEMA_LINT))
+#define SCHEMA_FOLDER (SCHEMA_DATABASE & ~BIT(SCHEMA_EXPORT))
+#define SCHEMA_SCRATCH (BIT(SCHEMA_APPLY) | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE))
+#define SCHEMA_CHANGE (BIT(SCHEMA_APPLY) | BIT(SCHEMA_ROLLBACK))
 #define EVERY (((opt_commands)1 << COMMAND_N) - 1)
 
 #define KB ((uint64_t)1 << 10)
@@ -13,6 +19,7 @@
 #define MINUTE ((uint64_t)60 * 1000)
 #define DAY ((uint64_t)24 * 60 * MINUTE)
 
+static const char *const env_words[] = { "dev", "test", "prod", NULL };
 static const char *const existing_words[] = { "refuse", "truncate", "append", NULL };
 static const char *const format_words[] = { "auto", "binary", "text", NULL };
 static const char *const spill_words[] = { "always", "overflow", "none", NULL };
@@ -28,7 +35,8 @@ const char *const opt_group_names[OPT_N_GROUPS] = {
 
 const struct opt_spec opt_table[OPT_N] = {
 	[OPT_ID_SOURCE] = {
-		.name = "source", .type = OPT_SECRET, .group = OPT_GROUP_ENDS, .commands = ENDS,
+		.name = "source", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
+		.commands = ENDS | BIT(SCHEMA_COMPARE),
 		.value = "URI",
 		.env_text = "SOURCE_DATABASE_URL, LOCAL_DB_USER/NAME/HOST/PORT, POSTGRES_*, PG*",
 		.help = "The database that is read: a URI or a keyword string, as libpq takes them. "
@@ -36,7 +44,7 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_TARGET] = {
 		.name = "target", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET), .value = "URI",
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE, .value = "URI",
 		.env_text = "NEON_DATABASE_URL, DATABASE_URL_UNPOOLED, DATABASE_URL",
 		.help = "The database that is written. DATABASE_URL is used only after a question on the "
 			"terminal, or with --yes: before the change-over it usually names the old database.",
@@ -168,8 +176,100 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_YES] = {
 		.name = "yes", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET),
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE,
 		.help = "Answer every question with yes.",
+	},
+	[OPT_ID_ENV] = {
+		.name = "env", .type = OPT_CHOICE, .group = OPT_GROUP_ENDS, .commands = SCHEMA_DATABASE,
+		.value = "NAME", .choices = env_words, .env = "NEONFERRY_ENV",
+		.help = "The database by its part: dev (DATABASE_URL_DEV), test (DATABASE_URL_TEST) or prod "
+			"(DATABASE_URL_UNPOOLED, else DATABASE_URL). prod is refused until test has the same "
+			"migrations with the same checksums and `schema verify --env test` has passed.",
+	},
+	[OPT_ID_DIR] = {
+		.name = "dir", .type = OPT_TEXT, .group = OPT_GROUP_ENDS, .commands = SCHEMA_FOLDER,
+		.value = "DIR", .preset = "migrations", .env = "NEONFERRY_MIGRATIONS",
+		.help = "The folder of migrations: NNN_name.sql with NNN_name.down.sql; any number of digits, "
+			"or a time stamp; or folders NNN_name with migration.sql.",
+	},
+	[OPT_ID_HISTORY_TABLE] = {
+		.name = "history-table", .type = OPT_TEXT, .group = OPT_GROUP_ENDS,
+		.commands = SCHEMA_FOLDER, .value = "NAME", .preset_text = "public.schema_migrations, or "
+			"neonferry.schema_migrations where another tool has that name",
+		.help = "The table that keeps what was applied.",
+	},
+	[OPT_ID_SCRATCH] = {
+		.name = "scratch", .type = OPT_SECRET, .group = OPT_GROUP_ENDS, .commands = SCHEMA_SCRATCH,
+		.value = "URI", .env = "NEONFERRY_SCRATCH",
+		.preset_text = "a new database beside the target, dropped at the end",
+		.help = "An empty database to try migrations in, for roles that may not create one.",
+	},
+	[OPT_ID_TO] = {
+		.name = "to", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(SCHEMA_APPLY),
+		.value = "VERSION", .preset_text = "the newest",
+		.help = "Apply up to this version.",
+	},
+	[OPT_ID_OUTPUT] = {
+		.name = "output", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
+		.commands = BIT(SCHEMA_EXPORT), .value = "FILE",
+		.preset_text = "schema_export_<date>_<time>.sql",
+		.help = "Write the schema into this file.",
+	},
+	[OPT_ID_VECTOR_DIMENSIONS] = {
+		.name = "vector-dimensions", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,
+		.commands = SCHEMA_SCRATCH, .value = "N", .min = 1, .max = 16000,
+		.preset_text = "1536",
+		.help = "Sets neonferry.vector_dimensions for the migrations: the dimensions of the embeddings "
+			"in the shipped 001_create_vector_tables.",
+	},
+	[OPT_ID_APP_ROLE] = {
+		.name = "app-role", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
+		.commands = BIT(SCHEMA_VERIFY), .value = "ROLE",
+		.help = "Also verify that this role may use the schemas and read and write every table.",
+	},
+	[OPT_ID_LOCK_TIMEOUT] = {
+		.name = "lock-timeout", .type = OPT_DURATION, .group = OPT_GROUP_SAFETY,
+		.commands = SCHEMA_CHANGE, .value = "TIME", .min = 100, .max = DAY, .preset = "10s",
+		.help = "How long to wait for a lock before giving up and naming who holds it.",
+	},
+	[OPT_ID_LOCKS] = {
+		.name = "locks", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BIT(SCHEMA_APPLY),
+		.help = "Only show the sessions that hold locks on tables now, the oldest transaction first.",
+	},
+	[OPT_ID_END_IDLE] = {
+		.name = "end-idle", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = SCHEMA_CHANGE,
+		.help = "When a lock is not given in time because transactions sit idle: ask, end them, and try "
+			"once more.",
+	},
+	[OPT_ID_DRY_RUN] = {
+		.name = "dry-run", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY),
+		.help = "Show what would change and stop. Exit status 7 if something of it is destructive.",
+	},
+	[OPT_ID_IN_PLACE] = {
+		.name = "in-place", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY),
+		.help = "Try the migrations in a transaction of the target that is rolled back, instead of in a "
+			"scratch database. Takes their locks, for which it waits 2 seconds at most.",
+	},
+	[OPT_ID_ALLOW_DESTRUCTIVE] = {
+		.name = "allow-destructive", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY),
+		.help = "Apply although the table of changes names destructive ones, or could not be made.",
+	},
+	[OPT_ID_FORCE] = {
+		.name = "force", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY), .env_text = "FORCE_MIGRATION (true)",
+		.help = "Take files that changed after they were applied: their new checksum is recorded, they "
+			"are not run again.",
+	},
+	[OPT_ID_NOTIFY] = {
+		.name = "notify", .type = OPT_SECRET, .group = OPT_GROUP_OUTPUT,
+		.commands = SCHEMA_CHANGE | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE), .value = "URL",
+		.env = "NEONFERRY_NOTIFY",
+		.help = "Post the result to this address, as JSON that Slack takes. The address is never "
+			"shown.",
 	},
 	[OPT_ID_QUIET] = {
 		.name = "quiet", .type = OPT_FLAG, .group = OPT_GROUP_OUTPUT,
