@@ -373,20 +373,23 @@ int archive_finish(struct archive *a, struct err *e)
 	return 0;
 }
 
+void archive_entry_done(struct archive_entry *entry)
+{
+	free(entry->type);
+	free(entry->schema);
+	free(entry->tag);
+	free(entry->table);
+	free(entry->sql);
+	free(entry->left_out);
+	free(entry->depends);
+}
+
 void archive_free(struct archive *a)
 {
 	if (!a)
 		return;
-	for (int i = 0; i < a->n_entries; i++) {
-		struct archive_entry *entry = &a->entries[i];
-		free(entry->type);
-		free(entry->schema);
-		free(entry->tag);
-		free(entry->table);
-		free(entry->sql);
-		free(entry->left_out);
-		free(entry->depends);
-	}
+	for (int i = 0; i < a->n_entries; i++)
+		archive_entry_done(&a->entries[i]);
 	for (int i = 0; i < a->n_notes; i++) {
 		free(a->notes[i].what);
 		free(a->notes[i].name);

@@ -56,8 +56,9 @@ int archive_find_tools(int major, char **ret_pg_dump, char **ret_pg_restore, str
 	MUST_CHECK;
 
 /*
- * Runs pg_dump into path (0600, written aside, renamed). snapshot may be NULL. only/excluded are
- * pg_dump patterns of tables (arrays of n; may be NULL). Always without the schema neonferry.
+ * Runs pg_dump into path (0600, written aside, renamed). snapshot may be NULL. tables/excluded are
+ * names as in pattern.h (arrays of n; may be NULL): the archive is always whole, the choice is kept
+ * beside it (path.tables) and made by archive_read(). Always without the schema neonferry.
  */
 struct archive_options {
 	const char *snapshot;
@@ -91,6 +92,9 @@ int archive_finish(struct archive *a, struct err *e) MUST_CHECK;
 
 /* Part of that: makes archive_by_id() quick. The entries must not move afterwards. */
 int archive_sort_ids(struct archive *a, struct err *e) MUST_CHECK;
+
+/* Frees what an entry holds. */
+void archive_entry_done(struct archive_entry *entry);
 
 /* The entry with this dump id, or NULL. */
 struct archive_entry *archive_by_id(const struct archive *a, int dump_id);

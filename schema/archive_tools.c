@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/program.h"
+#include "schema/archive_select.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,9 +148,9 @@ static void args_add_value(struct args *a, const char *option, const char *value
 	args_add(a, s);
 }
 
-static int args_init(struct args *a, int values, struct err *e)
+static int args_init(struct args *a, struct err *e)
 {
-	*a = (struct args){ .max = values + 32 };
+	*a = (struct args){ .max = 32 };
 	a->argv = calloc((size_t)a->max, sizeof *a->argv);
 	a->owned = calloc((size_t)a->max, sizeof *a->owned);
 	if (a->argv && a->owned)
@@ -191,10 +192,6 @@ static void dump_args(struct args *a, const char *pg_dump, const struct archive_
 		args_add(a, fixed[i]);
 	if (o && o->snapshot)
 		args_add_value(a, "--snapshot", o->snapshot);
-	for (int i = 0; o && i < o->n_tables; i++)
-		args_add_value(a, "--table", o->tables[i]);
-	for (int i = 0; o && i < o->n_excluded; i++)
-		args_add_value(a, "--exclude-table", o->excluded[i]);
 	args_add_value(a, "--file", file);
 }
 
@@ -206,7 +203,7 @@ static int run_pg_dump(const struct conn *source, const char *pg_dump,
 	char **env = NULL;
 	int rc = -1;
 
-	if (args_init(&a, o ? o->n_tables + o->n_excluded : 0, e) < 0)
+	if (args_init(&a, e) < 0)
 		return -1;
 	dump_args(&a, pg_dump, o, file);
 	if (a.failed)
@@ -244,6 +241,77 @@ static int keep_file(const char *part, const char *path, struct err *e)
 	return file_sync_dir(slash ? (*dir ? dir : "/") : ".", e);
 }
 
+/* --- the choice of tables, beside the archive --- */
+
+static char *choice_path(const char *path)
+{
+	char *s = NULL;
+
+	return asprintf(&s, "%s.tables", path) < 0 ? NULL : s;
+}
+
+static json_t *names_json(const char *const *names, int n)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < n; i++)
+		json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+static int write_choice(const char *path, const struct archive_options *o, struct err *e)
+{
+	AUTO(free) char *file = choice_path(path);
+
+	if (!file)
+		return err_nomem(e);
+	if (!o || (o->n_tables == 0 && o->n_excluded == 0)) {
+		unlink(file);
+		return 0;
+	}
+	json_t *choice = json_pack("{s:o, s:o}", "tables", names_json(o->tables, o->n_tables),
+				   "excluded", names_json(o->excluded, o->n_excluded));
+	int rc = choice ? file_write_json(file, choice, e) : err_nomem(e);
+	json_decref(choice);
+	return rc;
+}
+
+/* The strings of a JSON array, borrowed; malloc'ed. */
+static const char **names_of(const json_t *list, int *ret_n)
+{
+	size_t n = json_array_size(list);
+	const char **names = calloc(n + 1, sizeof *names);
+
+	for (size_t i = 0; names && i < n; i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+		names[i] = name ? name : "";
+	}
+	*ret_n = (int)n;
+	return names;
+}
+
+static int apply_choice(struct archive *a, const char *path, struct err *e)
+{
+	AUTO(free) char *file = choice_path(path);
+	json_t *choice = NULL;
+	int n_tables, n_excluded;
+
+	if (!file)
+		return err_nomem(e);
+	if (!file_exists(file))
+		return 0;
+	if (file_read_json(file, &choice, e) < 0)
+		return -1;
+	const char **tables = names_of(json_object_get(choice, "tables"), &n_tables);
+	const char **excluded = names_of(json_object_get(choice, "excluded"), &n_excluded);
+	int rc = tables && excluded ? archive_select(a, tables, n_tables, excluded, n_excluded, e)
+				    : err_nomem(e);
+	free(tables);
+	free(excluded);
+	json_decref(choice);
+	return rc;
+}
+
 int archive_dump(const struct conn *source, int source_version, const struct archive_options *o,
 		 const char *path, struct stop *stop, struct err *e)
 {
@@ -262,7 +330,8 @@ int archive_dump(const struct conn *source, int source_version, const struct arc
 	if (fd < 0)
 		return err_sys(e, ERR_DISK, errno, "cannot write %s", part);
 	close(fd);
-	if (run_pg_dump(source, pg_dump, o, part, stop, e) < 0 || keep_file(part, path, e) < 0) {
+	if (run_pg_dump(source, pg_dump, o, part, stop, e) < 0 || write_choice(path, o, e) < 0 ||
+	    keep_file(part, path, e) < 0) {
 		unlink(part);
 		return err_note(e, "reading the schema of the source with pg_dump");
 	}
@@ -318,7 +387,7 @@ int archive_read(struct archive **ret, const char *path, int source_version, str
 		return -1;
 	if (read_section(a, pg_restore, path, ARCHIVE_PRE_DATA, stop, e) < 0 ||
 	    read_section(a, pg_restore, path, ARCHIVE_POST_DATA, stop, e) < 0 ||
-	    archive_finish(a, e) < 0)
+	    archive_finish(a, e) < 0 || apply_choice(a, path, e) < 0)
 		return err_note(e, "reading the schema archive %s", path);
 	*ret = GIVE(&a);
 	return 0;

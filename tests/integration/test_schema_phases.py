@@ -152,16 +152,37 @@ class Phases(unittest.TestCase):
         self.assertEqual(dump(self.target, "ferry"), before)
         self.assertEqual(self.objects("outcome = 'applied'"), [])
 
-    def test_selected_tables_only(self):
+    def test_selected_tables_bring_what_they_need(self):
         run = Run(self.source, self.target, "run-2")
         run("begin")
-        self.target.psql("CREATE SCHEMA app")
-        run("dump", "app.nokey", "app.ident")
+        run("dump", "app.users", "part")
         run("pre")
+        carry_rows(self.source, self.target, ["app.users", "app.part"])
         run("post")
         self.assertEqual(self.target.psql("SELECT relname FROM pg_class WHERE relnamespace = "
-                                          "'app'::regnamespace ORDER BY 1"),
-                         [["ident"], ["ident_a"], ["nokey"]])
+                                          "'app'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')"
+                                          " ORDER BY 1"),
+                         [["part"], ["part1"], ["part2"], ["users"], ["users_id_seq"]])
+        self.assertEqual(self.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f' AND"
+                                          " conparentid = 0 ORDER BY 1"),
+                         [["part_u_fkey"], ["users_boss_fkey"]])
+        self.assertEqual(self.target.psql("SELECT typname FROM pg_type WHERE typname IN ('mood', 'pair')"),
+                         [["mood"]])
+        self.assertEqual(self.target.psql("SELECT tgname FROM pg_trigger WHERE tgrelid ="
+                                          " 'app.users'::regclass AND NOT tgisinternal ORDER BY 1"),
+                         [["off"], ["touch"], ["touch2"]])
+
+    def test_excluded_tables_take_what_needs_them_along(self):
+        run = Run(self.source, self.target, "run-2")
+        run("begin")
+        run("dump", "--", "app.posts")
+        run("pre")
+        self.assertEqual(self.target.psql("SELECT to_regclass('app.posts'), to_regclass('app.v'),"
+                                          " to_regclass('app.posts_id_seq'),"
+                                          " to_regclass('app.child_of_part')"),
+                         [[None, None, None, "app.child_of_part"]])
+        self.assertIn(("VIEW", "app.v"), {(f["what"], f["name"]) for f in run("left-out")})
+        run("post")
 
     # --- it names what is wrong ---
 

@@ -70,11 +70,19 @@ static int do_take_over(struct lab *lab, struct err *e)
 	return print_json(json_integer(generation));
 }
 
+/* dump [TABLE...] [-- EXCLUDED...] */
 static int do_dump(struct lab *lab, struct err *e)
 {
-	struct archive_options o = { .tables = (const char *const *)lab->argv,
-				     .n_tables = lab->argc };
+	int n = 0;
 
+	while (n < lab->argc && strcmp(lab->argv[n], "--") != 0)
+		n++;
+	struct archive_options o = {
+		.tables = (const char *const *)lab->argv,
+		.n_tables = n,
+		.excluded = (const char *const *)lab->argv + n + 1,
+		.n_excluded = n < lab->argc ? lab->argc - n - 1 : 0,
+	};
 	return archive_dump(lab->source, 150000, &o, lab->dump, &lab->stop, e);
 }
 
