@@ -59,6 +59,8 @@ struct run_table_result {
 	bool only_collections; /* --collection: only the listed ones were moved and are proven */
 	bool binary;
 	char *not_binary_why;
+	const char **columns; /* those that were sent; the target may have more */
+	int n_columns;
 	struct tally stream, before;
 	uint64_t counted;
 	uint64_t bytes; /* as sent */

@@ -29,6 +29,11 @@ static struct run_table_result *start(struct run_results *res, const struct plan
 	to->not_binary_why = dup(t->not_binary_why);
 	to->already_there = t->already_there;
 	to->only_collections = t->only_collections;
+	to->columns = calloc((size_t)t->n_columns + 1, sizeof(*to->columns));
+	for (int i = 0; to->columns && i < t->n_columns; i++) {
+		to->columns[to->n_columns] = dup(t->columns[i].name);
+		to->n_columns += to->columns[to->n_columns] != NULL;
+	}
 	return to;
 }
 
@@ -195,6 +200,9 @@ void run_results_free(struct run_results *res)
 		for (int k = 0; k < t->n_collections; k++)
 			free(t->collections[k].name);
 		free(t->collections);
+		for (int k = 0; k < t->n_columns; k++)
+			free((void *)(uintptr_t)t->columns[k]);
+		free(t->columns);
 		free(t->schema);
 		free(t->name);
 		free(t->collection_column);

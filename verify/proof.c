@@ -33,21 +33,71 @@ static void add_from(struct text *t, const struct table *table)
 	text_addf(t, "%s%s", table->kind == 'p' ? "" : "ONLY ", table->qname);
 }
 
-static int tally_sql(struct text *sql, const struct table *t, const char *collection_column,
-		     bool text_mode, struct err *e)
+static bool is_listed(const char *name, const struct proof_table *p)
 {
-	AUTO_TEXT struct text from = TEXT_INIT;
+	for (int i = 0; i < p->n_columns; i++)
+		if (strcmp(name, p->columns[i]) == 0)
+			return true;
+	return !p->columns;
+}
+
+/* Leaves the columns that were sent; one of those that the target has not is an error. */
+static int keep_listed(struct digest_column *columns, int *n, const struct table *t,
+		       const struct proof_table *p, struct err *e)
+{
+	int kept = 0;
+
+	for (int i = 0; i < *n; i++)
+		if (is_listed(columns[i].name, p))
+			columns[kept++] = columns[i];
+	*n = kept;
+	if (p->columns && kept != p->n_columns)
+		return err_set(e, ERR_TARGET, "table %s has not all columns that were sent", t->qname);
+	return 0;
+}
+
+/* The rows that were asked for: those of the listed collections. */
+static void add_wanted(struct text *where, const struct proof_table *p)
+{
+	bool null = false, first = true;
+
+	text_add_ident(where, p->collection_column);
+	text_add(where, "::pg_catalog.text COLLATE \"C\" = ANY (ARRAY[");
+	for (int i = 0; i < p->n_collections; i++) {
+		if (!p->collections[i].name) {
+			null = true;
+			continue;
+		}
+		text_add(where, first ? "" : ",");
+		text_add_literal(where, p->collections[i].name);
+		first = false;
+	}
+	text_add(where, "]::pg_catalog.text[])");
+	if (null) {
+		text_add(where, " OR ");
+		text_add_ident(where, p->collection_column);
+		text_add(where, " IS NULL");
+	}
+}
+
+static int tally_sql(struct text *sql, const struct table *t, const struct proof_table *p,
+		     struct err *e)
+{
+	AUTO_TEXT struct text from = TEXT_INIT, where = TEXT_INIT;
 	AUTO(free) struct digest_column *columns = NULL;
 	int n;
 
-	if (table_digest_columns(t, false, &columns, &n, e))
+	if (table_digest_columns(t, false, &columns, &n, e) || keep_listed(columns, &n, t, p, e))
 		return -1;
-	if (text_mode)
+	if (p->text_mode)
 		columns_as_text(columns, n);
 	add_from(&from, t);
-	if (text_check(&from, e))
+	if (p->only_collections && p->collection_column)
+		add_wanted(&where, p);
+	if (text_check(&from, e) || text_check(&where, e))
 		return -1;
-	digest_sql_tally(sql, columns, n, text_str(&from), NULL, collection_column);
+	digest_sql_tally(sql, columns, n, text_str(&from), where.len ? text_str(&where) : NULL,
+			 p->collection_column);
 	return text_check(sql, e);
 }
 
@@ -91,17 +141,19 @@ static int read_grouped(const PGresult *res, struct tally *ret, struct proof_col
 	return 0;
 }
 
-int proof_tally(struct pg *pg, const struct table *t, const char *collection_column, bool text_mode,
-		struct tally *ret, struct proof_collection **ret_collections, int *ret_n,
-		struct err *e)
+/* The tally of what p says of a table: its columns and rows. */
+static int tally_of(struct pg *pg, const struct table *t, const struct proof_table *p,
+		    struct tally *ret, struct proof_collection **ret_collections, int *ret_n,
+		    struct err *e)
 {
+	const char *collection_column = p->collection_column;
 	AUTO(pgresult) PGresult *res = NULL;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
 	if (collection_column && !table_column(t, collection_column))
 		return err_set(e, ERR_USAGE, "table %s has no column \"%s\" to divide it by",
 			       t->qname, collection_column);
-	if (tally_sql(&sql, t, collection_column, text_mode, e) ||
+	if (tally_sql(&sql, t, p, e) ||
 	    pg_query(pg, text_str(&sql), &res, e))
 		return err_note(e, "computing the digest of %s", t->qname);
 	if (collection_column)
@@ -114,6 +166,18 @@ int proof_tally(struct pg *pg, const struct table *t, const char *collection_col
 	*ret_collections = NULL;
 	*ret_n = 0;
 	return 0;
+}
+
+int proof_tally(struct pg *pg, const struct table *t, const char *collection_column, bool text_mode,
+		struct tally *ret, struct proof_collection **ret_collections, int *ret_n,
+		struct err *e)
+{
+	AUTO(free) char *column = collection_column ? strdup(collection_column) : NULL;
+	struct proof_table all = { .collection_column = column, .text_mode = text_mode };
+
+	if (collection_column && !column)
+		return err_nomem(e);
+	return tally_of(pg, t, &all, ret, ret_collections, ret_n, e);
 }
 
 /* --- comparing --- */
@@ -257,7 +321,7 @@ static int prove_once(const struct proof *p, struct pg **pg, struct proof_table 
 	}
 	if (!*pg && session_open(pg, p->target, "proof", p->stop, clock_ms(), e))
 		return -1;
-	if (proof_tally(*pg, table, t->collection_column, t->text_mode, &tally, &found, &n, e))
+	if (tally_of(*pg, table, t, &tally, &found, &n, e))
 		return -1;
 	judge(t, &tally, found, n);
 	proof_collections_free(found, n);

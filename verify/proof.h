@@ -11,6 +11,9 @@
  * (with append: target before + stream = target after; then the collections share the table's
  * verdict, because what was there before is not divided). The independent count is asked for:
  * without it a range never read would be missing on both sides.
+ *
+ * Columns that only the target has are not looked at, nor rows of collections that were not asked
+ * for.
  */
 #ifndef VERIFY_PROOF_H
 #define VERIFY_PROOF_H
@@ -38,6 +41,11 @@ struct proof_table {
 	bool has_count;
 	uint64_t counted; /* independent count in the source */
 	bool text_mode;   /* every column digested as text (table travelled as text) */
+	/* The columns that were sent (borrowed); the target may have more. NULL: all. */
+	const char *const *columns;
+	int n_columns;
+	/* Only the rows of the collections below were sent: others are not looked at. */
+	bool only_collections;
 	int n_collections;
 	struct proof_collection *collections;
 	/* out */
