@@ -1,5 +1,6 @@
 #include "schema/ddl_memory.h"
 #include "schema/ddl_post.h"
+#include "schema/ddl_watch.h"
 
 #include "schema/sqltext.h"
 
@@ -168,7 +169,7 @@ struct vectors {
 struct vector_work {
 	struct ddl_post *p;
 	int entry, attempt;
-	int64_t need, grant;
+	int64_t need, grant, rows;
 	int workers;
 };
 
@@ -200,6 +201,7 @@ static int estimate(struct vector_work *w, struct pg *pg, struct err *e)
 
 	parse_index(entry->sql, &q);
 	if (ddl_memory_server(pg, &server, e) == 0 && ask_target(pg, entry, &q, e) == 0) {
+		w->rows = q.index.rows;
 		w->need = ddl_memory_need(&q.index);
 		w->grant = ddl_memory_grant(&server, w->need);
 		w->workers = ddl_memory_workers(&server);
@@ -237,7 +239,11 @@ static int build(struct ddl_session *s, struct vector_work *w, struct ddl_items 
 			     " = 0; SET max_parallel_maintenance_workers = %d",
 			     (long long)w->grant >> 10, w->workers) < 0)
 			return -1;
-		if (ddl_batch_run(s, items, w->p->phase, ddl_post_judge, w->p, e) == 0)
+		struct ddl_watch *watch = ddl_watch_start(w->p->phase, items->list[0].label,
+							  pg_backend_pid(s->pg), w->rows);
+		int rc = ddl_batch_run(s, items, w->p->phase, ddl_post_judge, w->p, e);
+		ddl_watch_end(watch);
+		if (rc == 0)
 			return 0;
 	} while (smaller(w, e));
 	return -1;

@@ -33,6 +33,13 @@ static void on_event(void *ctx, enum event_level level, const char *name, const 
 	fprintf(stderr, "%s: %s\n", name, sentence);
 }
 
+static void on_progress(void *ctx, const char *phase, int done, int total, const char *now)
+{
+	(void)ctx;
+	if (getenv("PHASES_PROGRESS") && now)
+		fprintf(stderr, "%s %d/%d %s\n", phase, done, total, now);
+}
+
 static int print_json(json_t *value)
 {
 	json_dumpf(value, stdout, JSON_INDENT(1) | JSON_ENCODE_ANY);
@@ -235,6 +242,7 @@ int main(int argc, char **argv)
 				      .run = argv[4],
 				      .stop = &lab.stop,
 				      .events = lab.events,
+				      .progress = on_progress,
 				      .generation = generation ? atoi(generation) : 1,
 				      .jobs = jobs ? atoi(jobs) : 2 };
 		rc = run(&lab, argv[5], &e);
