@@ -41,8 +41,12 @@ int cmd_help(const struct opts *o)
 			return EXIT_DONE;
 		}
 	}
-	if (o->n_args)
-		return page_of_command(o->args[0]);
-	help_overview();
-	return EXIT_DONE;
+	if (!o->n_args) {
+		help_overview();
+		return EXIT_DONE;
+	}
+	AUTO_TEXT struct text name = TEXT_INIT; /* of one word or two: "schema apply" */
+	for (int i = 0; i < o->n_args; i++)
+		text_addf(&name, "%s%s", i ? " " : "", o->args[i]);
+	return page_of_command(text_str(&name));
 }

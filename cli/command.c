@@ -87,18 +87,32 @@ const struct command command_table[COMMAND_N] = {
 		.name = "verify", .args = "", .call = cmd_verify,
 		.summary = "compare two databases, whatever moved the data",
 		.about =
-			"Counts the rows of every table and collection on both ends and computes a digest "
-			"of every row's content in each server; only sums cross the network. Needs no run. "
-			"Both ends should be quiet meanwhile.",
-		.examples = "neonferry verify --table vector_documents",
+			"Looks at definitions, sequences and settings; counts the rows of every table and "
+			"collection; counts embeddings; computes a digest of every row's content in each "
+			"server, and where two differ finds the rows and columns; compares searches: exact "
+			"neighbours, recall of the indexes, search functions, latency. Only sums, counts and "
+			"keys cross the network. Needs no run. Both ends should be quiet meanwhile.\n\n"
+			"The verdict is PASS, PASS WITH EXCEPTIONS, FAIL (exit status 7) or INCONCLUSIVE (8): "
+			"what could not be looked at never passes.",
+		.examples = "neonferry verify --report report\n"
+			    "neonferry verify --table vector_documents --level digest\n"
+			    "neonferry verify --against-run 20261121-101500-4f2a --report report",
+	},
+	[COMMAND_REPORT] = {
+		.name = "report", .args = "REPORT", .max_args = 1, .call = cmd_report,
+		.summary = "render the report of a verification again",
+		.about =
+			"REPORT is a folder that `neonferry verify --report` wrote, or a run whose folder holds "
+			"report/. Makes HTML, JUnit XML and Markdown anew from report.json; asks no server.",
+		.examples = "neonferry report report --report /tmp/for-the-auditor",
 	},
 	[COMMAND_SCHEMA] = {
 		.name = "schema", .args = "COMMAND", .call = cmd_schema,
 		.summary = "migrations: status, apply, verify, compare, rollback, export, lint",
 		.about =
 			"Applies folders of SQL migrations and keeps the history of what was applied, in the "
-			"table schema_migrations of the database. `neonferry help \"schema apply\"` and the "
-			"like show each command.",
+			"table schema_migrations of the database. `neonferry help schema apply` and the like "
+			"show each command.",
 		.examples = "neonferry schema status --dir migrations",
 	},
 	[COMMAND_SCHEMA_STATUS] = {
@@ -174,7 +188,7 @@ const struct command command_table[COMMAND_N] = {
 		.examples = "neonferry schema lint --dir migrations",
 	},
 	[COMMAND_HELP] = {
-		.name = "help", .args = "[COMMAND]", .max_args = 1, .call = cmd_help,
+		.name = "help", .args = "[COMMAND]", .max_args = 2, .call = cmd_help,
 		.summary = "show help",
 		.about = "Shows the commands, or everything about one command.",
 		.examples = "neonferry help run\n"

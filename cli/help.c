@@ -158,7 +158,10 @@ void help_command(const struct command *c)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_addf(&t, "neonferry %s - %s\n\n", c->name, c->summary);
+	AUTO_TEXT struct text head = TEXT_INIT;
+	text_addf(&head, "neonferry %s - %s", c->name, c->summary);
+	help_wrap(&t, text_str(&head), 0, 4, WIDTH);
+	text_add(&t, "\n");
 	text_addf(&t, "Usage: neonferry %s%s%s [OPTION...]\n\n", c->name, *c->args ? " " : "", c->args);
 	paragraphs(&t, c->about);
 	examples(&t, c->examples);
@@ -175,7 +178,7 @@ void help_overview(void)
 	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves it arrived"
 		     "\n\nUsage: neonferry COMMAND [OPTION...]\n\nCommands:\n");
 	for (int i = 0; i < COMMAND_N; i++)
-		text_addf(&t, "  %-15s %s\n", command_table[i].name, command_table[i].summary);
+		text_addf(&t, "  %-15s  %s\n", command_table[i].name, command_table[i].summary);
 	text_add(&t, "\n`neonferry COMMAND --help` shows everything about a command.\n\n");
 	exit_statuses(&t);
 	say_out("%s", text_str(&t));

@@ -6,14 +6,13 @@ the difference before committing it.
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
 
 NEONFERRY = os.environ.get("NEONFERRY", "build/neonferry")
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
-COMMANDS = ["run", "check", "plan", "copy", "resume", "status", "abort", "forget", "verify", "help",
-            "version"]
 SECRET = "postgresql://me:sesame@db.invalid/d"
 
 # Each line of words is wrong, or asks for nothing that needs a server.
@@ -83,6 +82,9 @@ def setUpModule():
     folder = tempfile.TemporaryDirectory(prefix="neonferry-cli-")
     unittest.addModuleCleanup(folder.cleanup)
     FOLDER = folder.name
+    global COMMANDS
+    listed = run(["help"]).stdout.split("Commands:\n")[1].split("\n\n")[0]
+    COMMANDS = [re.split("  +", line.strip())[0] for line in listed.split("\n")]
 
 
 class Golden(unittest.TestCase):
@@ -99,7 +101,7 @@ class Golden(unittest.TestCase):
     def test_help_of_everything(self):
         text = run(["help"]).stdout
         for command in COMMANDS:
-            text += "\n$ neonferry help %s\n%s" % (command, run(["help", command]).stdout)
+            text += "\n$ neonferry help %s\n%s" % (command, run(["help"] + command.split()).stdout)
         self.same("cli_help.txt", text)
 
     def test_usage_errors_name_what_and_what_to_do(self):
@@ -123,7 +125,7 @@ class Help(unittest.TestCase):
 
     def test_help_goes_to_standard_output_whatever_way_it_is_asked_for(self):
         for command in COMMANDS:
-            by_option, by_command = run([command, "--help"]), run(["help", command])
+            by_option, by_command = run(command.split() + ["--help"]), run(["help"] + command.split())
             self.assertEqual(by_option.returncode, 0)
             self.assertEqual(by_option.stdout, by_command.stdout)
             self.assertEqual(by_option.stderr, "")
@@ -132,7 +134,7 @@ class Help(unittest.TestCase):
 
     def test_no_line_of_help_is_wider_than_a_terminal(self):
         for command in COMMANDS:
-            for line in run(["help", command]).stdout.split("\n"):
+            for line in run(["help"] + command.split()).stdout.split("\n"):
                 if not line.startswith("  neonferry "):  # examples stand as they are typed
                     self.assertLessEqual(len(line), 80, line)
 
