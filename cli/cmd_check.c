@@ -1,6 +1,6 @@
 /*
- * check - looks at both ends for what would stop a run. Each finding is one row: which end, what was
- * looked at, ok / note / stop, and in words.
+ * check - looks at both ends for what would stop a run. Each finding is one row: which end, what
+ * was looked at, ok / note / stop, and in words.
  */
 #include "cli/command.h"
 #include "cli/endpoints.h"
@@ -48,8 +48,9 @@ static void check_version(struct check *c, const char *end, const struct pg *pg,
 	int major = pg_version(pg) / 10000;
 	bool known = major >= oldest && major <= NEWEST;
 
-	found(c, end, "version", known ? "ok" : "stop", known ? "PostgreSQL %d.%d"
-		: "PostgreSQL %d.%d is not supported", major, pg_version(pg) % 10000);
+	found(c, end, "version", known ? "ok" : "stop",
+	      known ? "PostgreSQL %d.%d" : "PostgreSQL %d.%d is not supported", major,
+	      pg_version(pg) % 10000);
 }
 
 static void check_tls(struct check *c, const char *end, struct pg *pg)
@@ -62,8 +63,9 @@ static void check_tls(struct check *c, const char *end, struct pg *pg)
 		found(c, end, "encryption", "ok", "%s", PQsslAttribute(pg_conn(pg), "protocol"));
 	else
 		found(c, end, "encryption", local ? "ok" : "note",
-		      local ? "none, on this machine" : "none: rows and passwords travel in the "
-							"clear; add sslmode=require");
+		      local ? "none, on this machine"
+			    : "none: rows and passwords travel in the "
+			      "clear; add sslmode=require");
 }
 
 static void check_end(struct check *c, const struct conn *conn, struct pg **ret)
@@ -95,8 +97,11 @@ static void check_source_size(struct check *c)
 {
 	AUTO(free) char *size = NULL;
 
-	if (ask(c, c->source, "size", "SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size("
-				      "pg_catalog.current_database()))", &size) && size)
+	if (ask(c, c->source, "size",
+		"SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size("
+		"pg_catalog.current_database()))",
+		&size) &&
+	    size)
 		found(c, "source", "size", "ok", "%s on disk, indexes included", size);
 }
 
@@ -114,8 +119,10 @@ static void check_source_rights(struct check *c)
 	if (!ask(c, c->source, "rights", sql, &blocked))
 		return;
 	if (blocked)
-		found(c, "source", "rights", "stop", "cannot read all rows of %s; use the owner or a "
-						     "role with BYPASSRLS and SELECT", blocked);
+		found(c, "source", "rights", "stop",
+		      "cannot read all rows of %s; use the owner or a "
+		      "role with BYPASSRLS and SELECT",
+		      blocked);
 	else
 		found(c, "source", "rights", "ok", "every table can be read");
 }
@@ -124,14 +131,18 @@ static void check_target_rights(struct check *c)
 {
 	AUTO(free) char *may = NULL;
 
-	if (!ask(c, c->target, "rights", "SELECT pg_catalog.has_database_privilege("
-					 "pg_catalog.current_database(), 'CREATE')", &may) || !may)
+	if (!ask(c, c->target, "rights",
+		 "SELECT pg_catalog.has_database_privilege("
+		 "pg_catalog.current_database(), 'CREATE')",
+		 &may) ||
+	    !may)
 		return;
 	if (strcmp(may, "t") == 0)
 		found(c, "target", "rights", "ok", "may create schemas");
 	else
-		found(c, "target", "rights", "stop", "may not create schemas in this database; "
-						     "GRANT CREATE ON DATABASE to the role");
+		found(c, "target", "rights", "stop",
+		      "may not create schemas in this database; "
+		      "GRANT CREATE ON DATABASE to the role");
 }
 
 static void check_target_sessions(struct check *c)
@@ -156,12 +167,14 @@ static void check_extension(struct check *c, const char *name, const char *versi
 
 	if (pg_query_params(c->target,
 			    "SELECT coalesce(installed_version, ''), default_version FROM "
-			    "pg_catalog.pg_available_extensions WHERE name = $1", 1, values, &res, &e)) {
+			    "pg_catalog.pg_available_extensions WHERE name = $1",
+			    1, values, &res, &e)) {
 		failed(c, "target", "extension", &e);
 		return;
 	}
 	if (PQntuples(res) == 0) {
-		found(c, "target", "extension", "stop", "%s %s is not available there", name, version);
+		found(c, "target", "extension", "stop", "%s %s is not available there", name,
+		      version);
 		return;
 	}
 	const char *installed = PQgetvalue(res, 0, 0);
@@ -176,8 +189,10 @@ static void check_extensions(struct check *c)
 	AUTO(pgresult) PGresult *res = NULL;
 	struct err e = ERR_INIT;
 
-	if (pg_query(c->source, "SELECT extname, extversion FROM pg_catalog.pg_extension "
-				"WHERE extname <> 'plpgsql' ORDER BY 1", &res, &e)) {
+	if (pg_query(c->source,
+		     "SELECT extname, extversion FROM pg_catalog.pg_extension "
+		     "WHERE extname <> 'plpgsql' ORDER BY 1",
+		     &res, &e)) {
 		failed(c, "source", "extensions", &e);
 		return;
 	}
@@ -249,8 +264,9 @@ static void print(const struct check *c)
 	{
 		const char *state = json_string_value(json_object_get(row, "state"));
 		AUTO_TEXT struct text t = TEXT_INIT;
-		enum say_color color = state[0] == 's' ? SAY_RED : state[0] == 'n' ? SAY_YELLOW
-										  : SAY_GREEN;
+		enum say_color color = state[0] == 's'   ? SAY_RED
+				       : state[0] == 'n' ? SAY_YELLOW
+							 : SAY_GREEN;
 
 		if (say_is_quiet() && state[0] != 's')
 			continue;

@@ -94,8 +94,8 @@ static void add_collections(struct text *out, const json_t *t)
 
 static void print(const json_t *plan)
 {
-	static const char *const keys[] = { "table", "rows", "bytes", "format", "ranges",
-					    "collections", "note", NULL };
+	static const char *const keys[] = { "table",  "rows",        "bytes", "format",
+					    "ranges", "collections", "note",  NULL };
 	static const char *const left_keys[] = { "what", "name", "why", NULL };
 	const json_t *tables = json_object_get(plan, "tables");
 	const json_t *left_out = json_object_get(plan, "left_out");

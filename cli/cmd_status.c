@@ -41,13 +41,11 @@ static void print(const json_t *status)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 	const json_t *identity = json_object_get(status, "identity");
-	json_t *shown = json_pack("{s:O, s:O, s:s, s:s, s:O*, s:O, s:O}", "run",
-				  json_object_get(status, "run"), "folder",
-				  json_object_get(status, "folder"), "state", state_of(status),
-				  "snapshot", next_of(status), "started",
-				  json_object_get(identity, "started"), "plan",
-				  json_object_get(status, "plan"), "spill",
-				  json_object_get(status, "spill"));
+	json_t *shown = json_pack(
+		"{s:O, s:O, s:s, s:s, s:O*, s:O, s:O}", "run", json_object_get(status, "run"),
+		"folder", json_object_get(status, "folder"), "state", state_of(status), "snapshot",
+		next_of(status), "started", json_object_get(identity, "started"), "plan",
+		json_object_get(status, "plan"), "spill", json_object_get(status, "spill"));
 
 	show_value(&t, shown, 0);
 	say_out("%s", text_str(&t));

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LIVE_MS 100
+#define LIVE_MS  100
 #define PLAIN_MS 5000
 
 static struct {
@@ -99,7 +99,8 @@ static void report(const struct frame *f, uint64_t now_ms)
 		say_note("%s", text_str(&t));
 	}
 	json_t *facts = frame_json(f, now_ms);
-	event_json(EVENT_INFO, "progress", frame_phase_name(atomic_load(&f->progress->phase)), facts);
+	event_json(EVENT_INFO, "progress", frame_phase_name(atomic_load(&f->progress->phase)),
+		   facts);
 	json_decref(facts);
 }
 

@@ -13,7 +13,8 @@ static int take_end(struct conn **ret, struct conn *given, struct err *e)
 	const char *role = pg_role_name(conn_role(c));
 
 	if (conn_is_pooled(c)) {
-		say_note("%s: %s is a pooler; the direct endpoint is used instead", role, conn_host(c));
+		say_note("%s: %s is a pooler; the direct endpoint is used instead", role,
+			 conn_host(c));
 		if (conn_unpool(&c, e))
 			return -1;
 	}
@@ -25,8 +26,8 @@ static int take_end(struct conn **ret, struct conn *given, struct err *e)
 }
 
 /* NULL where it is optional and not named: only that is fine, a malformed one never is. */
-static int find_end(struct conn **ret, const struct opts *o, enum pg_role role, enum endpoint_need need,
-		    bool *ret_ask, struct err *e)
+static int find_end(struct conn **ret, const struct opts *o, enum pg_role role,
+		    enum endpoint_need need, bool *ret_ask, struct err *e)
 {
 	enum opt_id id = role == PG_SOURCE ? OPT_ID_SOURCE : OPT_ID_TARGET;
 	struct err why = ERR_INIT;
@@ -40,7 +41,8 @@ static int find_end(struct conn **ret, const struct opts *o, enum pg_role role, 
 }
 
 /* Both are found before anything is said. Takes both over in any case. */
-static int take_ends(struct endpoints *ends, struct conn *source, struct conn *target, struct err *e)
+static int take_ends(struct endpoints *ends, struct conn *source, struct conn *target,
+		     struct err *e)
 {
 	AUTO(conn) struct conn *a = source;
 	AUTO(conn) struct conn *b = target;
@@ -58,13 +60,15 @@ int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_n
 	bool ask = false;
 
 	*ends = (struct endpoints){ 0 };
-	if (find_end(&a, o, PG_SOURCE, source, NULL, e) || find_end(&b, o, PG_TARGET, target, &ask, e) ||
-	    take_ends(ends, GIVE(&a), GIVE(&b), e))
+	if (find_end(&a, o, PG_SOURCE, source, NULL, e) ||
+	    find_end(&b, o, PG_TARGET, target, &ask, e) || take_ends(ends, GIVE(&a), GIVE(&b), e))
 		return -1;
 	if (!ask)
 		return 0;
-	if (say_ask(o, e, "The target is %s, from DATABASE_URL, which usually names the old database. "
-			  "Is it the new one?", conn_label(ends->target)))
+	if (say_ask(o, e,
+		    "The target is %s, from DATABASE_URL, which usually names the old database. "
+		    "Is it the new one?",
+		    conn_label(ends->target)))
 		return 0;
 	err_hint(e, "name the target with --target or NEON_DATABASE_URL");
 	return -1;
@@ -97,8 +101,8 @@ static int find_again(struct conn **ret, const struct opts *o, enum pg_role role
 	return conn_parse(ret, role, remembered, e);
 }
 
-int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir, bool with_source,
-		     struct err *e)
+int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir,
+		     bool with_source, struct err *e)
 {
 	AUTO(free) char *path = file_path(dir, "run.json");
 	AUTO(conn) struct conn *a = NULL;
@@ -161,7 +165,8 @@ int endpoints_settings(const struct opts *o, struct run_settings *ret, struct er
 		.keep_indexes = opt_flag(o, OPT_ID_KEEP_INDEXES),
 		.no_recapture = opt_flag(o, OPT_ID_NO_RECAPTURE),
 		.allow_unlogged = opt_flag(o, OPT_ID_ALLOW_UNLOGGED),
-		.tables = v[OPT_ID_TABLE].list, .n_tables = v[OPT_ID_TABLE].n_list,
+		.tables = v[OPT_ID_TABLE].list,
+		.n_tables = v[OPT_ID_TABLE].n_list,
 		.excluded = v[OPT_ID_EXCLUDE_TABLE].list,
 		.n_excluded = v[OPT_ID_EXCLUDE_TABLE].n_list,
 		.collections = v[OPT_ID_COLLECTION].list,

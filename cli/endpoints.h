@@ -20,15 +20,15 @@ enum endpoint_need { ENDPOINT_NONE, ENDPOINT_OPTIONAL, ENDPOINT_NEEDED };
  * Finds both ends from options and environment, says which they are and where each came from,
  * replaces Neon's pooler by the direct endpoint, and asks where the target is only DATABASE_URL.
  */
-int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source, enum endpoint_need target,
-	      struct err *e) MUST_CHECK;
+int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source,
+		   enum endpoint_need target, struct err *e) MUST_CHECK;
 
 /*
- * The two databases of an existing run: as endpoints_find() where the options or the environment name
- * the run's own; else as the run folder remembers them, without password.
+ * The two databases of an existing run: as endpoints_find() where the options or the environment
+ * name the run's own; else as the run folder remembers them, without password.
  */
-int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir, bool with_source,
-		     struct err *e) MUST_CHECK;
+int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *dir,
+		     bool with_source, struct err *e) MUST_CHECK;
 void endpoints_done(struct endpoints *ends);
 
 /* The settings of a run from the options; borrowed strings. */

@@ -9,12 +9,12 @@
 #include "common/err.h"
 
 enum exit_status {
-	EXIT_DONE = 0,	    /* everything asked for is done and proven */
+	EXIT_DONE = 0,      /* everything asked for is done and proven */
 	EXIT_INTERNAL = 1,  /* our own mistake */
-	EXIT_USAGE = 2,	    /* command line, settings */
+	EXIT_USAGE = 2,     /* command line, settings */
 	EXIT_REFUSED = 3,   /* cannot connect, or refused before anything was written */
 	EXIT_STOPPED = 4,   /* resume will finish */
-	EXIT_ACT = 5,	    /* the user must act first, then resume */
+	EXIT_ACT = 5,       /* the user must act first, then resume */
 	EXIT_RESUME = 6,    /* resume refused */
 	EXIT_DIFFERENT = 7, /* verification found differences */
 	EXIT_UNPROVEN = 8,  /* something could not be verified */

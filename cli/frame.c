@@ -39,7 +39,7 @@ const char *frame_phase_name(int phase)
 {
 	static const char *const names[] = {
 		[PHASE_CONNECT] = "connect", [PHASE_SCHEMA] = "schema", [PHASE_PLAN] = "plan",
-		[PHASE_COPY] = "copy",	     [PHASE_INDEX] = "indexes", [PHASE_FINISH] = "finish",
+		[PHASE_COPY] = "copy",       [PHASE_INDEX] = "indexes", [PHASE_FINISH] = "finish",
 		[PHASE_PROOF] = "proof",     [PHASE_DONE] = "done",
 	};
 
@@ -201,7 +201,8 @@ static uint64_t time_left(const struct frame *f, const struct numbers *n)
 
 	if (n->phase != PHASE_COPY || f->total.rate <= 0 || part < 0.01 || part >= 1)
 		return 0;
-	/* bytes to come, by what the loaded part weighed: bytes_total is an estimate of another kind */
+	/* bytes to come, by what the loaded part weighed: bytes_total is an estimate of another
+	 * kind */
 	double left = (double)n->bytes_loaded / part * (1 - part);
 	return (uint64_t)(left / f->total.rate * 1000) + 1;
 }
@@ -421,15 +422,14 @@ json_t *frame_json(const struct frame *f, uint64_t now_ms)
 	struct numbers n = look(f->progress);
 	const struct progress *p = f->progress;
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}",
-			 "phase", frame_phase_name(n.phase), "ms",
-			 (json_int_t)(now_ms - p->started_ms), "rows_total", (json_int_t)n.rows_total,
-			 "rows_read", (json_int_t)n.rows_read, "rows_loaded", (json_int_t)n.rows_loaded,
-			 "bytes_read", (json_int_t)n.bytes_read, "bytes_loaded",
-			 (json_int_t)n.bytes_loaded, "bytes_per_second", (json_int_t)f->total.rate,
-			 "ms_left", (json_int_t)time_left(f, &n), "spill_bytes",
-			 (json_int_t)LOAD(p->spill_bytes), "memory_used",
-			 (json_int_t)LOAD(p->memory_used), "retries", (json_int_t)LOAD(p->retries),
-			 "waiting", LOAD(p->waiting), "step_done", LOAD(p->step_done), "step_total",
-			 LOAD(p->step_total));
+	return json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}",
+		"phase", frame_phase_name(n.phase), "ms", (json_int_t)(now_ms - p->started_ms),
+		"rows_total", (json_int_t)n.rows_total, "rows_read", (json_int_t)n.rows_read,
+		"rows_loaded", (json_int_t)n.rows_loaded, "bytes_read", (json_int_t)n.bytes_read,
+		"bytes_loaded", (json_int_t)n.bytes_loaded, "bytes_per_second",
+		(json_int_t)f->total.rate, "ms_left", (json_int_t)time_left(f, &n), "spill_bytes",
+		(json_int_t)LOAD(p->spill_bytes), "memory_used", (json_int_t)LOAD(p->memory_used),
+		"retries", (json_int_t)LOAD(p->retries), "waiting", LOAD(p->waiting), "step_done",
+		LOAD(p->step_done), "step_total", LOAD(p->step_total));
 }

@@ -30,7 +30,8 @@ struct frame {
 	int n_lines;
 };
 
-void frame_init(struct frame *f, const struct progress *p, const char *title, bool utf8, bool color);
+void frame_init(struct frame *f, const struct progress *p, const char *title, bool utf8,
+		bool color);
 void frame_done(struct frame *f);
 
 /* Takes new numbers for the rates. now_ms is monotonic. */

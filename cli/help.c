@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIDTH 80
+#define WIDTH  80
 #define INDENT 6
 
 void help_option_head(struct text *t, const struct opt_spec *spec)
@@ -46,7 +46,10 @@ void help_range(struct text *t, const struct opt_spec *spec)
 		break;
 	case OPT_CHOICE:
 		for (int i = 0; spec->choices[i]; i++)
-			text_addf(t, "%s%s", i == 0 ? "" : spec->choices[i + 1] ? ", " : " or ",
+			text_addf(t, "%s%s",
+				  i == 0                 ? ""
+				  : spec->choices[i + 1] ? ", "
+							 : " or ",
 				  spec->choices[i]);
 		break;
 	default:
@@ -162,7 +165,8 @@ void help_command(const struct command *c)
 	text_addf(&head, "neonferry %s - %s", c->name, c->summary);
 	help_wrap(&t, text_str(&head), 0, 4, WIDTH);
 	text_add(&t, "\n");
-	text_addf(&t, "Usage: neonferry %s%s%s [OPTION...]\n\n", c->name, *c->args ? " " : "", c->args);
+	text_addf(&t, "Usage: neonferry %s%s%s [OPTION...]\n\n", c->name, *c->args ? " " : "",
+		  c->args);
 	paragraphs(&t, c->about);
 	examples(&t, c->examples);
 	for (int group = 0; group < OPT_N_GROUPS; group++)
@@ -175,7 +179,8 @@ void help_overview(void)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves it arrived"
+	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves it "
+		     "arrived"
 		     "\n\nUsage: neonferry COMMAND [OPTION...]\n\nCommands:\n");
 	for (int i = 0; i < COMMAND_N; i++)
 		text_addf(&t, "  %-15s  %s\n", command_table[i].name, command_table[i].summary);

@@ -67,7 +67,9 @@ bool human_parse_bytes(const char *s, uint64_t *ret)
 static const struct {
 	const char *name;
 	uint64_t ms;
-} time_units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+} time_units[] = {
+	{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }
+};
 
 static uint64_t time_unit(const char **s)
 {

@@ -14,7 +14,8 @@
 
 #define HUMAN_LEN 48 /* enough for every function below */
 
-/* "512", "64k", "16M", "16MB", "2GiB", "1T". False: not a whole number with a known unit, or too large. */
+/* "512", "64k", "16M", "16MB", "2GiB", "1T". False: not a whole number with a known unit, or too
+ * large. */
 bool human_parse_bytes(const char *s, uint64_t *ret) MUST_CHECK;
 
 /* "500ms", "90s", "15m", "24h", "7d", "1h30m" into milliseconds. A number alone is refused. */

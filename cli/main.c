@@ -76,7 +76,8 @@ int main(int argc, char **argv)
 	AUTO_OPTS struct opts o = OPTS_INIT;
 	struct err e = ERR_INIT;
 
-	if (argc == 2 && strcmp(argv[1], "__hold") == 0) /* the snapshot holder, see transfer/holder.h */
+	if (argc == 2 &&
+	    strcmp(argv[1], "__hold") == 0) /* the snapshot holder, see transfer/holder.h */
 		return holder_main();
 	if (argc < 2) {
 		err_set(&e, ERR_USAGE, "no command is given");
@@ -88,7 +89,8 @@ int main(int argc, char **argv)
 	const struct command *c = command_find(name);
 	if (!c)
 		return unknown_command(name);
-	int failed = opt_parse(&o, command_bit(c), c->name, c->max_args, argc - 1 - n, argv + 1 + n, &e);
+	int failed =
+		opt_parse(&o, command_bit(c), c->name, c->max_args, argc - 1 - n, argv + 1 + n, &e);
 	say_init(&o);
 	if (failed)
 		return usage(&e);

@@ -66,9 +66,10 @@ void manual_options(void)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, GENERATED "# Commands and options\n\nOptions stand after the command, as "
-		     "`--name value` or `--name=value`. The command line wins over the environment, "
-		     "the environment over the default.\n\n");
+	text_add(&t, GENERATED
+		 "# Commands and options\n\nOptions stand after the command, as "
+		 "`--name value` or `--name=value`. The command line wins over the environment, "
+		 "the environment over the default.\n\n");
 	for (int i = 0; i < COMMAND_N; i++)
 		markdown_command(&t, &command_table[i]);
 	for (int group = 0; group < OPT_N_GROUPS; group++) {
@@ -85,7 +86,7 @@ void manual_exit(void)
 	AUTO_TEXT struct text t = TEXT_INIT;
 
 	text_add(&t, GENERATED "# Exit statuses\n\nThe numbers never change their meaning.\n\n"
-		     "| status | meaning | what to do |\n|---|---|---|\n");
+			       "| status | meaning | what to do |\n|---|---|---|\n");
 	for (int i = 0; i < EXIT_N; i++) {
 		text_addf(&t, "| %d | ", i);
 		add_cell(&t, exit_table[i].means);
@@ -93,9 +94,10 @@ void manual_exit(void)
 		add_cell(&t, exit_table[i].next);
 		text_add(&t, " |\n");
 	}
-	text_add(&t, "\nA server that goes away while rows move is waited for; only when it stays away "
-		     "does the program end, with 4.\nAn error before anything was written is 3, "
-		     "whatever its cause, so that a script may simply try again.\n");
+	text_add(&t,
+		 "\nA server that goes away while rows move is waited for; only when it stays away "
+		 "does the program end, with 4.\nAn error before anything was written is 3, "
+		 "whatever its cause, so that a script may simply try again.\n");
 	say_out("%s", text_str(&t));
 }
 
@@ -111,20 +113,27 @@ void manual_environment(void)
 	AUTO_TEXT struct text t = TEXT_INIT;
 
 	text_add(&t, GENERATED "# Environment\n\n## The source: the first that is set\n\n"
-		     "| variable | meaning |\n|---|---|\n");
+			       "| variable | meaning |\n|---|---|\n");
 	environment_row(&t, "SOURCE_DATABASE_URL", "connection string");
-	environment_row(&t, "LOCAL_DB_USER, LOCAL_DB_NAME, LOCAL_DB_HOST, LOCAL_DB_PORT, "
-			    "LOCAL_DB_PASSWORD", "parts, where any of them is set");
-	environment_row(&t, "POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER, POSTGRES_PORT, "
-			    "POSTGRES_PASSWORD", "parts, where host or database is set");
-	environment_row(&t, "PGHOST, PGDATABASE, PGSERVICE", "as libpq reads them, where one is set");
-	text_add(&t, "\n## The target: the first that is set\n\n| variable | meaning |\n|---|---|\n");
+	environment_row(&t,
+			"LOCAL_DB_USER, LOCAL_DB_NAME, LOCAL_DB_HOST, LOCAL_DB_PORT, "
+			"LOCAL_DB_PASSWORD",
+			"parts, where any of them is set");
+	environment_row(&t,
+			"POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER, POSTGRES_PORT, "
+			"POSTGRES_PASSWORD",
+			"parts, where host or database is set");
+	environment_row(&t, "PGHOST, PGDATABASE, PGSERVICE",
+			"as libpq reads them, where one is set");
+	text_add(&t,
+		 "\n## The target: the first that is set\n\n| variable | meaning |\n|---|---|\n");
 	environment_row(&t, "NEON_DATABASE_URL", "connection string");
 	environment_row(&t, "DATABASE_URL_UNPOOLED", "connection string of the direct endpoint");
 	environment_row(&t, "DATABASE_URL", "only after a question on the terminal, or with --yes");
-	text_add(&t, "\nWhatever libpq reads holds for both: `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, "
-		     "`PGSSLROOTCERT`, a service file, `~/.pgpass`.\n\n## Options\n\n"
-		     "| variable | option |\n|---|---|\n");
+	text_add(&t,
+		 "\nWhatever libpq reads holds for both: `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE`, "
+		 "`PGSSLROOTCERT`, a service file, `~/.pgpass`.\n\n## Options\n\n"
+		 "| variable | option |\n|---|---|\n");
 	for (int id = 0; id < OPT_N; id++)
 		if (opt_table[id].env)
 			text_addf(&t, "| `%s` | `--%s` |\n", opt_table[id].env, opt_table[id].name);
@@ -141,10 +150,11 @@ void manual_errors(void)
 						  "asks the ledger, then tries again" };
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, GENERATED "# Troubleshooting: what a server's error means\n\nThe first row that fits "
-		     "counts: the SQLSTATE begins like this, and the message holds this text.\n\n"
-		     "| SQLSTATE | text | meaning | neonferry | what you can do |\n"
-		     "|---|---|---|---|---|\n");
+	text_add(&t, GENERATED
+		 "# Troubleshooting: what a server's error means\n\nThe first row that fits "
+		 "counts: the SQLSTATE begins like this, and the message holds this text.\n\n"
+		 "| SQLSTATE | text | meaning | neonferry | what you can do |\n"
+		 "|---|---|---|---|---|\n");
 	for (size_t i = 0; i < pgerr_n_rules; i++) {
 		const struct pgerr_rule *r = &pgerr_rules[i];
 
@@ -254,11 +264,13 @@ void manual_man(void)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, ".TH NEONFERRY 1\n.SH NAME\nneonferry \\- move a PostgreSQL database with pgvector to "
-		     "Neon\n.SH SYNOPSIS\n.B neonferry\n.I COMMAND\n[\\fIOPTION\\fR...]\n"
-		     ".SH DESCRIPTION\nMoves a PostgreSQL database into another one, survives "
-		     "interruptions on the way, and proves afterwards that what arrived is what was "
-		     "sent.\n");
+	text_add(&t,
+		 ".TH NEONFERRY 1\n.SH NAME\nneonferry \\- move a PostgreSQL database with "
+		 "pgvector to "
+		 "Neon\n.SH SYNOPSIS\n.B neonferry\n.I COMMAND\n[\\fIOPTION\\fR...]\n"
+		 ".SH DESCRIPTION\nMoves a PostgreSQL database into another one, survives "
+		 "interruptions on the way, and proves afterwards that what arrived is what was "
+		 "sent.\n");
 	roff_commands(&t);
 	text_add(&t, ".SH OPTIONS\nOptions stand after the command, as \\-\\-name value or "
 		     "\\-\\-name=value.\n");

@@ -196,7 +196,9 @@ static void release(struct move *m)
 
 int move(const struct opts *o, enum move_kind kind)
 {
-	struct move m = { .o = o, .kind = kind, .started_ms = clock_ms(), .timings = json_object() };
+	struct move m = {
+		.o = o, .kind = kind, .started_ms = clock_ms(), .timings = json_object()
+	};
 	struct err e = ERR_INIT;
 
 	int failed = prepare(&m, &e) || transfer(&m, &e);

@@ -178,7 +178,9 @@ static int bad_choice(const struct opt_spec *spec, const char *where, const char
 
 	for (int i = 0; spec->choices[i] && len < sizeof(words); i++)
 		len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s",
-					i == 0 ? "" : spec->choices[i + 1] ? ", " : " or ",
+					i == 0                 ? ""
+					: spec->choices[i + 1] ? ", "
+							       : " or ",
 					spec->choices[i]);
 	err_set(e, ERR_USAGE, "%s: \"%s\" is not %s", where, opt_public(text), words);
 	if (nearest)
@@ -294,7 +296,8 @@ static int parse_option(const struct parser *p, char *arg, char *next, int *ret_
 	char *value = strchr(arg, '=');
 	size_t len = value ? (size_t)(value - arg) : strlen(arg);
 
-	snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), arg);
+	snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1),
+		 arg);
 	int id = len < sizeof(name) ? find_option(p, name) : -1;
 	if (id < 0)
 		return unknown(p, name);

@@ -25,11 +25,19 @@ static int fill_collections(struct proof_table *p, const struct run_table_result
 static int fill(struct proof_table *p, const struct run_table_result *r, struct err *e)
 {
 	*p = (struct proof_table){
-		.schema = r->schema, .name = r->name, .collection_column = r->collection_column,
-		.stream = r->stream, .before = r->before, .target = r->stream,
-		.has_count = true, .counted = r->counted, .text_mode = !r->binary,
-		.columns = r->columns, .n_columns = r->n_columns,
-		.only_collections = r->only_collections, .verdict = PROOF_SAME,
+		.schema = r->schema,
+		.name = r->name,
+		.collection_column = r->collection_column,
+		.stream = r->stream,
+		.before = r->before,
+		.target = r->stream,
+		.has_count = true,
+		.counted = r->counted,
+		.text_mode = !r->binary,
+		.columns = r->columns,
+		.n_columns = r->n_columns,
+		.only_collections = r->only_collections,
+		.verdict = PROOF_SAME,
 	};
 	return fill_collections(p, r, e);
 }

@@ -15,8 +15,8 @@
  * itself in p as PHASE_PROOF. Free with prove_free().
  */
 int prove_run(const struct conn *target, const struct run_results *res, int jobs, struct stop *stop,
-	      struct events *events, struct progress *p, struct proof_table **ret, struct err *e)
-	MUST_CHECK;
+	      struct events *events, struct progress *p, struct proof_table **ret,
+	      struct err *e) MUST_CHECK;
 void prove_free(struct proof_table *proofs, int n);
 
 #endif

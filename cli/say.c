@@ -19,7 +19,7 @@ static struct {
 	pthread_mutex_t lock;
 	bool quiet, json, utf8;
 	bool color_err, color_out, can_redraw, can_ask;
-	char *area;	  /* what is on the screen now, or NULL */
+	char *area; /* what is on the screen now, or NULL */
 	int area_lines;
 } say = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -72,7 +72,7 @@ bool say_can_ask(void)
 
 static const char *sequence(enum say_color color)
 {
-	static const char *const sequences[] = { "\033[0m",  "\033[1m",	 "\033[2m",
+	static const char *const sequences[] = { "\033[0m",  "\033[1m",  "\033[2m",
 						 "\033[31m", "\033[32m", "\033[33m" };
 	return sequences[color];
 }

@@ -25,7 +25,7 @@ bool say_is_quiet(void);
 bool say_is_json(void);
 bool say_has_area(void); /* a terminal that can redraw, and not --quiet */
 bool say_is_utf8(void);
-bool say_can_ask(void);	 /* a person can answer: standard input and error are a terminal */
+bool say_can_ask(void); /* a person can answer: standard input and error are a terminal */
 
 enum say_color { SAY_PLAIN, SAY_BOLD, SAY_DIM, SAY_RED, SAY_GREEN, SAY_YELLOW };
 /* Escape sequences for standard error, or "" where there are no colours. */
@@ -45,7 +45,8 @@ void say_out(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* A document or an event: one line where compact. Only with --json. */
 void say_json(const json_t *value, bool compact);
 
-/* Adds s with its control bytes (also UTF-8's second control block) as "?", except "\n" and "\t". */
+/* Adds s with its control bytes (also UTF-8's second control block) as "?", except "\n" and "\t".
+ */
 void say_add_clean(struct text *t, const char *s);
 
 /* Replaces the live area. NULL removes it. Lines end with "\n" and fit the terminal. */
@@ -56,8 +57,8 @@ void say_size(int *ret_columns, int *ret_rows);
 void say_restore(void);
 
 /*
- * Asks a person: "<question> [y/N]". True for yes, or where --yes was given. Where nobody can answer:
- * false, and e is ERR_USAGE saying that --yes is needed.
+ * Asks a person: "<question> [y/N]". True for yes, or where --yes was given. Where nobody can
+ * answer: false, and e is ERR_USAGE saying that --yes is needed.
  */
 bool say_ask(const struct opts *o, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define MAX_COLUMNS 16
-#define MAX_CELL 72
-#define NAME_CELLS 22 /* of "name  value" */
+#define MAX_CELL    72
+#define NAME_CELLS  22 /* of "name  value" */
 
 static bool ends_in(const char *s, const char *end)
 {
@@ -201,8 +201,7 @@ void show_value(struct text *t, const json_t *value, int indent)
 		json_t *copy = json_deep_copy(value); /* iterating needs a value that may change */
 		const char *key;
 		json_t *member;
-		json_object_foreach(copy, key, member)
-			show_member(t, key, member, indent);
+		json_object_foreach(copy, key, member) show_member(t, key, member, indent);
 		json_decref(copy);
 	} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
 		show_objects(t, value, indent);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DRAIN_MS 10000	/* from the first signal to STOP_NOW */
+#define DRAIN_MS    10000 /* from the first signal to STOP_NOW */
 #define PATIENCE_MS 15000 /* from the first signal to the end of the process */
 
 static struct {
@@ -73,7 +73,8 @@ static void first_signal(void)
 {
 	if (!raise_level(STOP_DRAIN))
 		end_now("neonferry: stopped\n");
-	say_note("neonferry: stopping; what is in flight is finished first (15 s at most). Ctrl-C again "
+	say_note("neonferry: stopping; what is in flight is finished first (15 s at most). Ctrl-C "
+		 "again "
 		 "stops at once.");
 }
 
@@ -92,7 +93,8 @@ static void *watch(UNUSED void *arg)
 		if (got < 0 && errno != EAGAIN)
 			continue;
 		if (got < 0 && clock_left(end_at) == 0)
-			end_now("neonferry: stopped after 15 s; `neonferry resume` goes on from here\n");
+			end_now("neonferry: stopped after 15 s; `neonferry resume` goes on from "
+				"here\n");
 		n++;
 		if (n == 1) {
 			drain_until = clock_deadline(DRAIN_MS);

@@ -1,11 +1,13 @@
 /*
  * signals - Ctrl-C and SIGTERM, taken by one thread that waits for them.
  *
- * First: what is in flight is finished (STOP_DRAIN); 10 s later, or at the second signal: stopped at
- * once (STOP_NOW). 15 s after the first, or at the third: the process ends as it stands, which is
- * what a kill -9 would do, and a resume is made for that. With nothing to stop, the first ends it.
+ * First: what is in flight is finished (STOP_DRAIN); 10 s later, or at the second signal: stopped
+ * at once (STOP_NOW). 15 s after the first, or at the third: the process ends as it stands, which
+ * is what a kill -9 would do, and a resume is made for that. With nothing to stop, the first ends
+ * it.
  *
- * THREADS	signals_start() first of all, in main: every later thread inherits the blocked signals.
+ * THREADS	signals_start() first of all, in main: every later thread inherits the blocked
+ * signals.
  */
 #ifndef CLI_SIGNALS_H
 #define CLI_SIGNALS_H

@@ -49,7 +49,8 @@ static const char *param(const struct conn *c, const char *key)
 
 char *summary_url(const struct conn *c)
 {
-	static const char *const kept[] = { "sslmode", "sslrootcert", "channel_binding", "options" };
+	static const char *const kept[] = { "sslmode", "sslrootcert", "channel_binding",
+					    "options" };
 	AUTO_TEXT struct text t = TEXT_INIT;
 	const char *host = conn_host(c);
 	struct err ignored = ERR_INIT;
@@ -192,10 +193,10 @@ json_t *summary_json(const struct summary *s)
 
 	clock_iso(ended);
 	json_t *document = json_pack(
-		"{s:i, s:s, s:s?, s:s?, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s, s:I, s:o}",
-		"format", 1, "command", s->command, "run", s->run, "folder", s->dir, "verdict",
-		verdict_of(s), "exit_status", (int)s->status, "means", exit_table[s->status].means,
-		"next", exit_table[s->status].next, "source", s->source ? conn_label(s->source) : NULL,
+		"{s:i, s:s, s:s?, s:s?, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s, s:I, s:o}", "format",
+		1, "command", s->command, "run", s->run, "folder", s->dir, "verdict", verdict_of(s),
+		"exit_status", (int)s->status, "means", exit_table[s->status].means, "next",
+		exit_table[s->status].next, "source", s->source ? conn_label(s->source) : NULL,
 		"target", s->target ? conn_label(s->target) : NULL, "ended", ended, "ms",
 		(json_int_t)s->ms, "tables", tables_json(s));
 	if (!document)
@@ -206,6 +207,7 @@ json_t *summary_json(const struct summary *s)
 	if (s->error)
 		json_object_set_new(document, "error", error_json(s->error));
 	else if (url)
-		json_object_set_new(document, "application", json_pack("{s:s}", "DATABASE_URL", url));
+		json_object_set_new(document, "application",
+				    json_pack("{s:s}", "DATABASE_URL", url));
 	return document;
 }

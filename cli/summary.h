@@ -13,14 +13,14 @@
 
 /* Everything borrowed; what is not known is NULL or 0. */
 struct summary {
-	const char *command;		   /* "run", "copy", "resume" */
+	const char *command; /* "run", "copy", "resume" */
 	const char *run, *dir;
 	const struct conn *source, *target;
 	const struct run_results *results; /* NULL: the run did not get that far */
 	const struct proof_table *proofs;  /* one for each table of results; NULL: not proven */
-	const json_t *timings;		   /* phase: ms; or NULL */
-	const struct err *error;	   /* why it ended early, or NULL */
-	uint64_t ms;			   /* of this process */
+	const json_t *timings;             /* phase: ms; or NULL */
+	const struct err *error;           /* why it ended early, or NULL */
+	uint64_t ms;                       /* of this process */
 	enum exit_status status;
 };
 
@@ -33,7 +33,8 @@ json_t *summary_json(const struct summary *s);
 /* The document as text on standard output; one line only where the program is to be quiet. */
 void summary_print(const json_t *document);
 
-/* "postgresql://user@host:port/db?sslmode=require": for an application, without password. malloc'ed. */
+/* "postgresql://user@host:port/db?sslmode=require": for an application, without password.
+ * malloc'ed. */
 char *summary_url(const struct conn *c);
 
 #endif

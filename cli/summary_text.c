@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define MAX_COLLECTIONS 30 /* shown of a table; the document has them all */
-#define MAX_LEFT_OUT 20
+#define MAX_LEFT_OUT    20
 
 static const char *get_string(const json_t *object, const char *key)
 {
@@ -40,8 +40,8 @@ static void add_row(struct text *t, const json_t *row, const char *name, int ind
 	text_addf(t, "%*s", indent, "");
 	frame_fit(t, name, name_cells - indent, say_is_utf8());
 	text_addf(t, " %14s", human_count(buf, get_number(row, "rows")));
-	text_addf(t, " %10s", json_object_get(row, "bytes") ? human_bytes(buf, get_number(row, "bytes"))
-							    : "");
+	text_addf(t, " %10s",
+		  json_object_get(row, "bytes") ? human_bytes(buf, get_number(row, "bytes")) : "");
 	text_addf(t, "  %-16s", get_string(json_object_get(row, "digest"), "short"));
 	text_addf(t, "  %s%s%s\n", verdict_color(verdict), *verdict ? verdict : "-",
 		  say_color_out(SAY_PLAIN));
@@ -200,8 +200,11 @@ void summary_print(const json_t *document)
 		if (!json_object_get(document, "error"))
 			add_facts(&t, json_object_get(document, "facts"));
 		if (application)
-			text_addf(&t, "\nnew setting of the application (the password is yours to add):\n"
-				      "  DATABASE_URL=%s\n", get_string(application, "DATABASE_URL"));
+			text_addf(
+				&t,
+				"\nnew setting of the application (the password is yours to add):\n"
+				"  DATABASE_URL=%s\n",
+				get_string(application, "DATABASE_URL"));
 		if (*folder)
 			text_addf(&t, "\nrecords: %s\n", folder);
 	}

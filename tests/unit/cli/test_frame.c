@@ -21,7 +21,8 @@ static int set_up(void **state)
 	p.phase = PHASE_COPY;
 	p.started_ms = 1000;
 	snprintf(lines[0].name, sizeof(lines[0].name), "public.users");
-	snprintf(lines[1].name, sizeof(lines[1].name), "public.vector_documents/a \033[2J 名前 of some length");
+	snprintf(lines[1].name, sizeof(lines[1].name),
+		 "public.vector_documents/a \033[2J 名前 of some length");
 	snprintf(lines[2].name, sizeof(lines[2].name), "public.empty");
 	lines[0].rows_total = 100;
 	lines[1].rows_total = 900;
@@ -93,8 +94,8 @@ static void the_area_fits_every_terminal(void **state)
 
 			frame_area(&f, 12000, columns, rows, &t);
 			if (widest(text_str(&t)) >= columns)
-				fail_msg("%d cells on %d columns:\n%s", widest(text_str(&t)), columns,
-					 text_str(&t));
+				fail_msg("%d cells on %d columns:\n%s", widest(text_str(&t)),
+					 columns, text_str(&t));
 			assert_true(count_lines(text_str(&t)) < rows);
 		}
 	}
@@ -138,9 +139,10 @@ static void the_line_of_a_pipe_has_it_all(void **state)
 	p.spill_bytes = 2048;
 	p.spill_files = 2;
 	frame_line(&f, 12000, &t);
-	assert_string_equal(text_str(&t),
-			    "[0:11] copy 50 %, 500 of 1,000 rows, 1000 B, 100 B/s, 0:10 left, 75 % read, "
-			    "memory 0 B, spill 2.0 kB in 2 files");
+	assert_string_equal(
+		text_str(&t),
+		"[0:11] copy 50 %, 500 of 1,000 rows, 1000 B, 100 B/s, 0:10 left, 75 % read, "
+		"memory 0 B, spill 2.0 kB in 2 files");
 }
 
 static void steps_are_counted_in_the_other_phases(void **state)
@@ -163,8 +165,8 @@ static void names_are_cut_to_whole_cells(void **state)
 		int cells;
 		const char *shown;
 	} cases[] = {
-		{ "abc", 5, "abc  " }, { "abcdef", 4, "abc…" },	 { "名前名前", 5, "名前…" },
-		{ "名前名前", 4, "名… " }, { "a\033b", 3, "a?b" }, { "\xff\xfe", 3, "?? " },
+		{ "abc", 5, "abc  " },     { "abcdef", 4, "abc…" }, { "名前名前", 5, "名前…" },
+		{ "名前名前", 4, "名… " }, { "a\033b", 3, "a?b" },  { "\xff\xfe", 3, "?? " },
 		{ "", 2, "  " },
 	};
 

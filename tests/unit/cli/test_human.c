@@ -8,12 +8,23 @@ static void sizes_are_read_with_any_known_unit(void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "0", 0 },	      { "512", 512 },	      { "512b", 512 },	   { "64k", 65536 },
-		{ "64kB", 65536 },    { "64KiB", 65536 },     { "16M", 16777216 }, { "16 MB", 16777216 },
+		{ "0", 0 },           { "512", 512 },
+		{ "512b", 512 },      { "64k", 65536 },
+		{ "64kB", 65536 },    { "64KiB", 65536 },
+		{ "16M", 16777216 },  { "16 MB", 16777216 },
 		{ "2g", 2147483648 }, { "1T", 1099511627776 },
 	};
-	static const char *const bad[] = { "",	   "M",	  "-1",	 "+1", " 1", "1.5G",
-					   "1Q",   "1MM", "1Mx", "0x1", "99999999999999999999",
+	static const char *const bad[] = { "",
+					   "M",
+					   "-1",
+					   "+1",
+					   " 1",
+					   "1.5G",
+					   "1Q",
+					   "1MM",
+					   "1Mx",
+					   "0x1",
+					   "99999999999999999999",
 					   "99999999999T" };
 	uint64_t n;
 
@@ -48,7 +59,8 @@ static void times_need_a_unit(void **state)
 
 static void what_is_shown_exactly_reads_back(void **state)
 {
-	static const uint64_t values[] = { 0, 1, 1000, 1024, 65536, 65537, 3 << 20, UINT64_C(1) << 40 };
+	static const uint64_t values[] = { 0,     1,     1000,    1024,
+					   65536, 65537, 3 << 20, UINT64_C(1) << 40 };
 	char buf[HUMAN_LEN];
 	uint64_t n;
 

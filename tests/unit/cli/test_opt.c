@@ -114,7 +114,8 @@ static void wrong_usage_is_named_with_what_to_do(void **state)
 	refused("run", "--tables x", "unknown option --tables", "did you mean --table?");
 	refused("run", "--xyzzy", "unknown option --xyzzy", "neonferry run --help");
 	refused("run", "--tab x", "unknown option --tab", "did you mean --table?");
-	refused("status", "--jobs 3", "`neonferry status` does not take the option --jobs", "status --help");
+	refused("status", "--jobs 3", "`neonferry status` does not take the option --jobs",
+		"status --help");
 	refused("run", "--jobs", "option --jobs needs a value", "--jobs N");
 	refused("run", "--jobs --quiet", "option --jobs needs a value", "--jobs N");
 	refused("run", "--jobs=", "option --jobs has an empty value", "leave the option out");
@@ -138,7 +139,8 @@ static void a_password_is_in_no_message_and_leaves_the_argument_list(void **stat
 	struct line l;
 
 	(void)state;
-	assert_ok(parse(&l, "run", "--source postgresql://u:sesame@h/d --target=postgresql://u:sesame@g/d"));
+	assert_ok(parse(&l, "run",
+			"--source postgresql://u:sesame@h/d --target=postgresql://u:sesame@g/d"));
 	assert_string_equal(opt_text(&l.o, OPT_ID_SOURCE), "postgresql://u:sesame@h/d");
 	assert_string_equal(opt_text(&l.o, OPT_ID_TARGET), "postgresql://u:sesame@g/d");
 	for (int i = 0; i < l.argc; i++)

@@ -16,7 +16,8 @@ static void shown(const char *json, const char *expected)
 static void objects_become_lines_and_empty_ones_nothing(void **state)
 {
 	(void)state;
-	shown("{\"run\": \"r\", \"rows\": 12345, \"spill_bytes\": 2048, \"took_ms\": 1500, \"none\": null, "
+	shown("{\"run\": \"r\", \"rows\": 12345, \"spill_bytes\": 2048, \"took_ms\": 1500, "
+	      "\"none\": null, "
 	      "\"empty\": [], \"yes\": true, \"list\": [1, 2]}",
 	      "run                    r\n"
 	      "rows                   12,345\n"
@@ -29,7 +30,8 @@ static void objects_become_lines_and_empty_ones_nothing(void **state)
 static void arrays_of_objects_become_tables(void **state)
 {
 	(void)state;
-	shown("{\"tables\": [{\"name\": \"users\", \"rows\": 7}, {\"name\": \"a\", \"rows\": 1000}]}",
+	shown("{\"tables\": [{\"name\": \"users\", \"rows\": 7}, {\"name\": \"a\", \"rows\": "
+	      "1000}]}",
 	      "tables:\n"
 	      "  name    rows\n"
 	      "  users      7\n"
