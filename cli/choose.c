@@ -28,7 +28,7 @@ static bool is_finished(const char *dir)
 	return finished;
 }
 
-static int named(char **ret, const char *name, struct err *e)
+int choose_named(char **ret, const char *name, struct err *e)
 {
 	AUTO(free) char *below = file_path(CHOOSE_FOLDER, name);
 
@@ -111,9 +111,9 @@ int choose_run(char **ret, const struct opts *o, enum choose_which which, struct
 		return err_hint(e, "name one");
 	}
 	if (o->n_args)
-		return named(ret, o->args[0], e);
+		return choose_named(ret, o->args[0], e);
 	if (opt_given(o, OPT_ID_RUN_DIR))
-		return named(ret, opt_text(o, OPT_ID_RUN_DIR), e);
+		return choose_named(ret, opt_text(o, OPT_ID_RUN_DIR), e);
 	look(&c, which);
 	int failed = pick(ret, &c, which, e);
 	free(c.newest);

@@ -17,4 +17,7 @@ enum choose_which {
 /* Path of a run folder, malloc'ed. None or several: ERR_USAGE naming them. */
 int choose_run(char **ret, const struct opts *o, enum choose_which which, struct err *e) MUST_CHECK;
 
+/* The folder of the run that `name` names, malloc'ed: a run folder, or a run in ./neonferry-runs. */
+int choose_named(char **ret, const char *name, struct err *e) MUST_CHECK;
+
 #endif

@@ -11,7 +11,7 @@
 
 enum command_id {
 	COMMAND_RUN, COMMAND_CHECK, COMMAND_PLAN, COMMAND_COPY, COMMAND_RESUME, COMMAND_STATUS,
-	COMMAND_ABORT, COMMAND_FORGET, COMMAND_VERIFY, COMMAND_SCHEMA, COMMAND_SCHEMA_STATUS,
+	COMMAND_ABORT, COMMAND_FORGET, COMMAND_VERIFY, COMMAND_REPORT, COMMAND_SCHEMA, COMMAND_SCHEMA_STATUS,
 	COMMAND_SCHEMA_APPLY, COMMAND_SCHEMA_VERIFY, COMMAND_SCHEMA_COMPARE, COMMAND_SCHEMA_ROLLBACK,
 	COMMAND_SCHEMA_EXPORT, COMMAND_SCHEMA_LINT, COMMAND_HELP, COMMAND_VERSION,
 	COMMAND_N,
@@ -53,6 +53,7 @@ int cmd_status(const struct opts *o);
 int cmd_abort(const struct opts *o);
 int cmd_forget(const struct opts *o);
 int cmd_verify(const struct opts *o);
+int cmd_report(const struct opts *o);
 int cmd_schema(const struct opts *o);
 int cmd_schema_status(const struct opts *o);
 int cmd_schema_apply(const struct opts *o);

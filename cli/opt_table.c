@@ -22,6 +22,8 @@
 static const char *const env_words[] = { "dev", "test", "prod", NULL };
 static const char *const existing_words[] = { "refuse", "truncate", "append", NULL };
 static const char *const format_words[] = { "auto", "binary", "text", NULL };
+static const char *const level_words[] = { "schema", "counts", "presence", "digest", "search", "all",
+					    NULL };
 static const char *const spill_words[] = { "always", "overflow", "none", NULL };
 
 const char *const opt_group_names[OPT_N_GROUPS] = {
@@ -68,8 +70,8 @@ const struct opt_spec opt_table[OPT_N] = {
 		.help = "Not this table. May be given several times.",
 	},
 	[OPT_ID_COLLECTION] = {
-		.name = "collection", .type = OPT_LIST, .group = OPT_GROUP_WHAT, .commands = BEGIN,
-		.value = "NAME", .preset_text = "every collection",
+		.name = "collection", .type = OPT_LIST, .group = OPT_GROUP_WHAT,
+		.commands = BEGIN | BIT(VERIFY), .value = "NAME", .preset_text = "every collection",
 		.help = "Of the tables that are divided into collections, only this collection. May be "
 			"given several times.",
 	},
@@ -270,6 +272,67 @@ const struct opt_spec opt_table[OPT_N] = {
 		.env = "NEONFERRY_NOTIFY",
 		.help = "Post the result to this address, as JSON that Slack takes. The address is never "
 			"shown.",
+	},
+	[OPT_ID_LEVEL] = {
+		.name = "level", .type = OPT_CHOICE, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "LEVEL", .choices = level_words, .preset = "all",
+		.help = "How deep to look; each level holds those before it: schema (definitions, sequences, "
+			"settings), counts, presence (embeddings), digest (every row's content), search "
+			"(neighbours, recall, latency). all is search.",
+	},
+	[OPT_ID_SAMPLE] = {
+		.name = "sample", .type = OPT_COUNT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "N", .min = 10, .max = 100000, .preset = "600",
+		.help = "Query vectors drawn for each vector index.",
+	},
+	[OPT_ID_SEED] = {
+		.name = "seed", .type = OPT_COUNT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "N", .min = 0, .max = (uint64_t)INT64_MAX, .preset = "42",
+		.help = "Seed of every sample: the same seed draws the same rows.",
+	},
+	[OPT_ID_SMOKE] = {
+		.name = "smoke", .type = OPT_FLAG, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.help = "Also add, find and delete a document in a transaction of the target that is rolled "
+			"back.",
+	},
+	[OPT_ID_AGAINST_RUN] = {
+		.name = "against-run", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "RUN",
+		.help = "Compare the target with what this run read from its stream; the source is not asked "
+			"and may be gone.",
+	},
+	[OPT_ID_MAX_ROWS] = {
+		.name = "max-rows", .type = OPT_COUNT, .group = OPT_GROUP_OUTPUT, .commands = BIT(VERIFY),
+		.value = "N", .min = 1, .max = 100000, .preset = "100",
+		.help = "Differing rows that are described, for each table. All are in differences.ndjson "
+			"beside the report.",
+	},
+	[OPT_ID_INCLUDE_VALUES] = {
+		.name = "include-values", .type = OPT_FLAG, .group = OPT_GROUP_OUTPUT,
+		.commands = BIT(VERIFY),
+		.help = "Show the values of differing columns, not only what kind of difference it is.",
+	},
+	[OPT_ID_MARGIN] = {
+		.name = "margin", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "SHARE", .preset = "0.01",
+		.help = "How much lower the target's recall may be than the source's.",
+	},
+	[OPT_ID_MAX_LATENCY_RATIO] = {
+		.name = "max-latency-ratio", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
+		.commands = BIT(VERIFY), .value = "RATIO", .preset_text = "not judged",
+		.help = "Fail where the median search takes more than this many times the source's.",
+	},
+	[OPT_ID_WAIVERS] = {
+		.name = "waivers", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "FILE",
+		.help = "Known exceptions: a JSON list of objects with group, object (may end in *), reason, "
+			"by and expires (YYYY-MM-DD).",
+	},
+	[OPT_ID_REPORT] = {
+		.name = "report", .type = OPT_TEXT, .group = OPT_GROUP_OUTPUT,
+		.commands = BIT(VERIFY) | BIT(REPORT), .value = "DIR",
+		.preset_text = "verify: none; report: where it was",
+		.help = "Write report.html, report.json, report.junit.xml and report.md into this folder.",
 	},
 	[OPT_ID_QUIET] = {
 		.name = "quiet", .type = OPT_FLAG, .group = OPT_GROUP_OUTPUT,

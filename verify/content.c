@@ -52,13 +52,28 @@ static void count_sql(struct text *sql, const struct job *j, const char *where)
 		text_add(sql, " GROUP BY 1");
 }
 
+/* A stream in text format was hashed as text, column by column: so is what it is compared with. */
+static struct digest_column as_digested(const struct pair *p, const struct digest_column *c)
+{
+	struct digest_column as_text = { .name = c->name,
+					 .mode = DIGEST_TEXT,
+					 .type_oid = DIGEST_OID_TEXT };
+
+	return p->text_mode ? as_text : *c;
+}
+
 static int job_sql(struct text *sql, const struct job *j, struct err *e)
 {
 	const struct pair *p = j->content->pair;
 	const struct pair_columns *c = j->what == GENERATED ? &p->generated : &p->stored;
+	AUTO(free) struct digest_column *columns = calloc((size_t)c->n + 1, sizeof(*columns));
 	AUTO_TEXT struct text from = TEXT_INIT;
 	AUTO_TEXT struct text where = TEXT_INIT;
 
+	if (!columns)
+		return err_nomem(e);
+	for (int i = 0; i < c->n; i++)
+		columns[i] = as_digested(p, &c->end[j->role][i]);
 	content_filter(&where, p->collection_column, j->want->collections, j->want->n_collections);
 	pair_from(&from, p, j->role);
 	if (text_check(&where, e) || text_check(&from, e))
@@ -66,7 +81,7 @@ static int job_sql(struct text *sql, const struct job *j, struct err *e)
 	if (j->what == COUNT)
 		count_sql(sql, j, text_str(&where));
 	else
-		digest_sql_tally(sql, c->end[j->role], c->n, text_str(&from),
+		digest_sql_tally(sql, columns, c->n, text_str(&from),
 				 where.len > 0 ? text_str(&where) : NULL,
 				 j->what == STORED ? p->collection_column : NULL);
 	return text_check(sql, e);

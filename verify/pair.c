@@ -250,8 +250,33 @@ static bool counts_as_table(const struct table *t)
 	return strchr("rpm", t->kind) && !t->is_partition;
 }
 
+/* "users" and "public.users" both name public.users. */
+static bool rule_fits(const struct table *t, const char *rule, size_t len)
+{
+	size_t schema = strlen(t->schema), name = strlen(t->name);
+
+	if (len == name)
+		return !strncmp(rule, t->name, len);
+	return len == schema + 1 + name && !strncmp(rule, t->schema, schema) &&
+	       rule[schema] == '.' && !strncmp(rule + schema + 1, t->name, name);
+}
+
+static const char *collection_column(const struct table *t, const struct pair_division *division)
+{
+	const char *column = division->otherwise;
+
+	for (int i = 0; i < division->n_rules; i++) {
+		const char *equals = strrchr(division->rules[i], '=');
+
+		if (equals &&
+		    rule_fits(t, division->rules[i], (size_t)(equals - division->rules[i])))
+			column = equals + 1;
+	}
+	return column && table_column(t, column) ? column : NULL;
+}
+
 static int make_pair(struct pair *p, const struct table *s, const struct table *t,
-		     const char *collection_column, struct err *e)
+		     const struct pair_division *division, struct err *e)
 {
 	const struct table *any = s ? s : t;
 	struct pair_extra extra = { .n = 0 };
@@ -267,20 +292,20 @@ static int make_pair(struct pair *p, const struct table *s, const struct table *
 		return err_nomem(e);
 	for (int i = 0; i < extra.n; i++)
 		p->casts[i] = extra.cast[i];
-	if (collection_column && table_column(any, collection_column) &&
-	    (!t || table_column(t, collection_column)))
-		p->collection_column = collection_column;
+	p->collection_column = collection_column(any, division);
+	if (p->collection_column && t && !table_column(t, p->collection_column))
+		p->collection_column = NULL;
 	return 0;
 }
 
 static int add_pair(struct pairs *all, const struct table *s, const struct table *t,
-		    const char *collection_column, struct err *e)
+		    const struct pair_division *division, struct err *e)
 {
-	return make_pair(&all->pair[all->n++], s, t, collection_column, e);
+	return make_pair(&all->pair[all->n++], s, t, division, e);
 }
 
 static int fill_pairs(struct pairs *all, const struct catalog *const catalogs[2],
-		      const char *collection_column, bool only_source, struct err *e)
+		      const struct pair_division *division, bool only_source, struct err *e)
 {
 	const struct catalog *s = catalogs[PG_SOURCE], *t = catalogs[PG_TARGET];
 
@@ -288,14 +313,14 @@ static int fill_pairs(struct pairs *all, const struct catalog *const catalogs[2]
 		const struct table *a = &s->tables[i];
 
 		if (counts_as_table(a) &&
-		    add_pair(all, a, catalog_table(t, a->schema, a->name), collection_column, e))
+		    add_pair(all, a, catalog_table(t, a->schema, a->name), division, e))
 			return -1;
 	}
 	for (int i = 0; !(s && only_source) && i < t->n_tables; i++) {
 		const struct table *b = &t->tables[i];
 
 		if (counts_as_table(b) && !(s && catalog_table(s, b->schema, b->name)) &&
-		    add_pair(all, NULL, b, collection_column, e))
+		    add_pair(all, NULL, b, division, e))
 			return -1;
 	}
 	return 0;
@@ -307,7 +332,7 @@ static int by_name(const void *a, const void *b)
 }
 
 int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
-	       const char *collection_column, bool only_source, struct err *e)
+	       const struct pair_division *division, bool only_source, struct err *e)
 {
 	const struct catalog *s = catalogs[PG_SOURCE];
 	struct pairs all = { .n = 0 };
@@ -316,7 +341,7 @@ int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struc
 	all.pair = calloc((size_t)max + 1, sizeof(*all.pair));
 	if (!all.pair)
 		return err_nomem(e);
-	if (fill_pairs(&all, catalogs, collection_column, only_source, e)) {
+	if (fill_pairs(&all, catalogs, division, only_source, e)) {
 		pairs_free(&all);
 		return -1;
 	}

@@ -30,9 +30,17 @@ struct pair {
 	struct pair_columns key;       /* n is 0: no key that both ends can be matched by */
 	const char *collection_column; /* or NULL */
 	char **casts;                  /* storage of conversions, NULL-terminated */
-	bool converted;                /* a cast is applied to the source */
-	char conversion[128];          /* in words, where converted */
-	char why[256];                 /* why contents cannot be compared, or "" */
+	bool text_mode;       /* the target is digested as text, as a stream in text format was */
+	bool converted;       /* a cast is applied to the source */
+	char conversion[128]; /* in words, where converted */
+	char why[256];        /* why contents cannot be compared, or "" */
+};
+
+/* How tables are divided: "table=column" rules first, then `otherwise` in tables that have it. */
+struct pair_division {
+	const char *const *rules;
+	int n_rules;
+	const char *otherwise; /* may be NULL */
 };
 
 struct pairs {
@@ -42,12 +50,12 @@ struct pairs {
 
 /*
  * All tables of both ends, by name in byte order: ordinary tables, partitioned roots and
- * materialized views. catalogs[PG_SOURCE] may be NULL. collection_column is used in the tables that
- * have it (NULL: none). The sessions pg (source's may be NULL) are asked for the keys. only_source:
- * tables that only the target has are left out, where the source was read.
+ * materialized views. catalogs[PG_SOURCE] may be NULL. The sessions pg (source's may be NULL) are
+ * asked for the keys. only_source: tables that only the target has are left out, where the source
+ * was read.
  */
 int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
-	       const char *collection_column, bool only_source, struct err *e) MUST_CHECK;
+	       const struct pair_division *division, bool only_source, struct err *e) MUST_CHECK;
 void pairs_free(struct pairs *p);
 
 /* Both ends there (or the source not asked), and nothing stands against comparing. */

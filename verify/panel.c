@@ -560,7 +560,7 @@ static void rate_chart(struct text *t, const json_t *samples)
 void panel_transfer(struct text *t, const json_t *doc)
 {
 	const json_t *transfer = json_object_get(doc, "transfer"), *ms;
-	const json_t *timings = json_object_get(json_object_get(transfer, "summary"), "timings");
+	const json_t *timings = json_object_get(json_object_get(transfer, "summary"), "timings_ms");
 	const char *phase;
 
 	if (!json_is_object(transfer))

@@ -11,7 +11,7 @@
  */
 struct kind {
 	const char *word;
-	enum finding_verdict missing, different;
+	enum finding_verdict missing, different, extra; /* extra: only in the target */
 	const char *sql;
 };
 
@@ -25,10 +25,10 @@ struct kind {
 #define TABLE_NAME "format('%s.%s', n.nspname, t.relname)"
 
 static const struct kind kinds[] = {
-	{ "extension", FINDING_FAIL, FINDING_FAIL,
+	{ "extension", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT extname, '', extversion, '' FROM pg_extension WHERE extname <> 'plpgsql'"
 	  " AND extname <> 'neon'" },
-	{ "index", FINDING_FAIL, FINDING_FAIL,
+	{ "index", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT format('%s.%s', n.nspname, c.relname), " TABLE_NAME ","
 	  " regexp_replace(pg_get_indexdef(c.oid), '^CREATE (UNIQUE )?INDEX .* ON .* USING ',"
 	  " '\\1'),"
@@ -37,12 +37,12 @@ static const struct kind kinds[] = {
 	  " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
 	  " JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
 	  " WHERE NOT t.relispartition AND" USER_SCHEMA "AND" NOT_EXTENSION("pg_class", "t.oid") },
-	{ "index of a partition", FINDING_INFO, FINDING_INFO,
+	{ "index of a partition", FINDING_INFO, FINDING_INFO, FINDING_PASS,
 	  "SELECT format('%s.%s', n.nspname, c.relname), '', '',"
 	  " 'is not valid' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
 	  " JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
 	  " WHERE t.relispartition AND NOT (i.indisvalid AND i.indisready) AND" USER_SCHEMA },
-	{ "constraint", FINDING_FAIL, FINDING_FAIL,
+	{ "constraint", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT format('%s on %s.%s', k.conname, n.nspname, t.relname), " TABLE_NAME ","
 	  " regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', ''),"
 	  " CASE WHEN NOT k.convalidated THEN 'is not validated' ELSE '' END"
@@ -50,52 +50,52 @@ static const struct kind kinds[] = {
 	  " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE NOT t.relispartition"
 	  " AND k.contype IN ('p', 'u', 'x', 'f', 'c') AND" USER_SCHEMA
 	  "AND" NOT_EXTENSION("pg_class", "t.oid") },
-	{ "trigger", FINDING_FAIL, FINDING_FAIL,
+	{ "trigger", FINDING_FAIL, FINDING_FAIL, FINDING_WARNING,
 	  "SELECT format('%s on %s.%s', g.tgname, n.nspname, t.relname), " TABLE_NAME ","
 	  " pg_get_triggerdef(g.oid), CASE g.tgenabled WHEN 'D' THEN 'is disabled' ELSE '' END"
 	  " FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid"
 	  " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE NOT g.tgisinternal"
 	  " AND NOT t.relispartition AND" USER_SCHEMA "AND" NOT_EXTENSION("pg_class", "t.oid") },
-	{ "function", FINDING_FAIL, FINDING_FAIL,
+	{ "function", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT format('%s.%s(%s)', n.nspname, p.proname, "
 	  "pg_get_function_identity_arguments(p.oid)),"
 	  " '', CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE md5(pg_get_functiondef(p.oid)) "
 	  "END, ''"
 	  " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
 	  " WHERE" USER_SCHEMA "AND" NOT_EXTENSION("pg_proc", "p.oid") },
-	{ "view", FINDING_FAIL, FINDING_WARNING,
+	{ "view", FINDING_FAIL, FINDING_WARNING, FINDING_PASS,
 	  "SELECT format('%s.%s', n.nspname, t.relname), '', pg_get_viewdef(t.oid), ''"
 	  " FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
 	  " WHERE t.relkind IN ('v', 'm') AND" USER_SCHEMA
 	  "AND" NOT_EXTENSION("pg_class", "t.oid") },
-	{ "type", FINDING_FAIL, FINDING_FAIL,
+	{ "type", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT format('%s.%s', n.nspname, y.typname), '', coalesce((SELECT string_agg("
 	  "e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = y.oid),"
 	  " format_type(y.typbasetype, y.typtypmod), y.typtype::text), ''"
 	  " FROM pg_type y JOIN pg_namespace n ON n.oid = y.typnamespace"
 	  " WHERE y.typtype IN ('e', 'd', 'r') AND" USER_SCHEMA
 	  "AND" NOT_EXTENSION("pg_type", "y.oid") },
-	{ "policy", FINDING_FAIL, FINDING_FAIL,
+	{ "policy", FINDING_FAIL, FINDING_FAIL, FINDING_WARNING,
 	  "SELECT format('%s on %s.%s', o.polname, n.nspname, t.relname), " TABLE_NAME ","
 	  " concat_ws(' ', o.polcmd, o.polpermissive, pg_get_expr(o.polqual, o.polrelid),"
 	  " pg_get_expr(o.polwithcheck, o.polrelid)), ''"
 	  " FROM pg_policy o JOIN pg_class t ON t.oid = o.polrelid"
 	  " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE" USER_SCHEMA },
-	{ "row security", FINDING_FAIL, FINDING_FAIL,
+	{ "row security", FINDING_FAIL, FINDING_FAIL, FINDING_WARNING,
 	  "SELECT " TABLE_NAME ", " TABLE_NAME ", t.relforcerowsecurity::text, '' FROM pg_class t"
 	  " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE t.relrowsecurity AND" USER_SCHEMA },
 	/* What searches feel: the value in force for this role, wherever it was set. */
-	{ "search setting", FINDING_FAIL, FINDING_FAIL,
+	{ "search setting", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT name, '', current_setting(name, true), '' FROM unnest(ARRAY["
 	  "'hnsw.ef_search', 'hnsw.iterative_scan', 'hnsw.max_scan_tuples', 'ivfflat.probes'])"
 	  " name WHERE EXISTS (SELECT FROM pg_extension WHERE extname = 'vector')"
 	  " AND current_setting(name, true) IS NOT NULL" },
-	{ "setting of the database", FINDING_WARNING, FINDING_WARNING,
+	{ "setting of the database", FINDING_WARNING, FINDING_WARNING, FINDING_PASS,
 	  "SELECT split_part(c, '=', 1), '', split_part(c, '=', 2), ''"
 	  " FROM pg_db_role_setting s JOIN pg_database b ON b.oid = s.setdatabase"
 	  " CROSS JOIN unnest(s.setconfig) c WHERE b.datname = current_database()"
 	  " AND s.setrole = 0 AND c !~ '^(hnsw|ivfflat)[.]'" },
-	{ "large objects", FINDING_FAIL, FINDING_FAIL,
+	{ "large objects", FINDING_FAIL, FINDING_FAIL, FINDING_PASS,
 	  "SELECT 'number', '', count(*)::text, '' FROM pg_largeobject_metadata" },
 };
 
@@ -213,6 +213,11 @@ static int compare_lists(const struct kind *k, const struct pairs *pairs, const 
 			differences++;
 		} else if (order == 0 && !same_definition(pairs, s, i, t, j)) {
 			note_different(k, cell(s, i, 0), cell(s, i, 2), cell(t, j, 2), checks);
+			differences++;
+		}
+		if (order > 0 && k->extra != FINDING_PASS) {
+			finding_add(checks, "schema", cell(t, j, 0), k->extra,
+				    "%s %s is only in the target", k->word, cell(t, j, 0));
 			differences++;
 		}
 		if (order >= 0)

@@ -400,7 +400,7 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 		   struct err *e)
 {
 	const struct verify_settings *s = r->settings;
-	const char *column = s->collection_column ? s->collection_column : "collection_name";
+	struct pair_division division = { s->division, s->n_division, "collection_name" };
 	const struct catalog *catalogs[2];
 
 	if (databases_open(&r->ends, source, target, &s->filter, s->stop, e) || new_document(r, e))
@@ -409,8 +409,13 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 	json_object_set_new(r->doc, "target", databases_identity(&r->ends, PG_TARGET));
 	catalogs[0] = r->ends.catalog[0];
 	catalogs[1] = r->ends.catalog[1];
-	if (pairs_make(&r->pairs, catalogs, r->ends.plain, column, is_filtered(r), e))
+	if (pairs_make(&r->pairs, catalogs, r->ends.plain, &division, is_filtered(r), e))
 		return -1;
+	for (int i = 0; i < r->pairs.n; i++) {
+		const struct proof_table *t = expected_of(r, &r->pairs.pair[i]);
+
+		r->pairs.pair[i].text_mode = t && t->text_mode;
+	}
 	r->pool = (struct pool){ .conns = { source, target },
 				 .snapshot = r->ends.snapshot,
 				 .jobs = s->jobs > 0 ? s->jobs : 1,

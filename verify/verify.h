@@ -40,7 +40,9 @@ enum verify_verdict {
 struct verify_settings {
 	unsigned levels; /* VERIFY_... */
 	struct catalog_filter filter;
-	const char *collection_column;  /* NULL: "collection_name" */
+	/* "table=column": how tables are divided; else by collection_name where they have it. */
+	const char *const *division;
+	int n_division;
 	const char *const *collections; /* only rows of these, in tables that have the column */
 	int n_collections;
 	int jobs;                 /* sessions an end; at least 1 */

@@ -226,29 +226,61 @@ class Verify(Case):
 
     def test_equal_databases_are_0(self):
         out, _ = self.run_("verify")
-        self.assertRegex(out, r"(?m)^public\.plain .*  same$")
+        self.assertRegex(out, r"(?m)^public\.plain .*  identical$")
+        self.assertRegex(out, r"(?m)^PASS: ")
 
     def test_one_changed_row_is_7_and_its_collection_is_named(self):
         TARGET.psql("UPDATE vector_documents SET embedding = '[1,2,3,4,5,6,7,9]' WHERE id = 7")
         out, _ = self.run_("verify", status=7)
         self.assertRegex(out, r"(?m)^public\.vector_documents .*  different$")
         self.assertRegex(out, r"(?m)^  notes .*  different$")
-        self.assertRegex(out, r"(?m)^  guides .*  same$")
+        self.assertRegex(out, r"(?m)^  guides .*  identical$")
 
     def test_a_missing_table_is_7(self):
         TARGET.psql("DROP TABLE plain")
         out, _ = self.run_("verify", status=7)
         self.assertIn("plain", out)
 
-    def test_what_cannot_be_compared_is_8(self):
+    def test_a_column_of_another_type_is_7(self):
         TARGET.psql("ALTER TABLE plain ALTER id TYPE bigint")
-        out, _ = self.run_("verify", "--table", "plain", status=8)
-        self.assertRegex(out, r"(?m)^public\.plain .*  unproven$")
-        self.assertIn("column id is integer in the source, bigint in the target", out)
+        out, _ = self.run_("verify", "--table", "plain", status=7)
+        self.assertIn('column "id" is integer in the source and bigint in the target', out)
+
+    def test_what_cannot_be_read_is_8(self):
+        TARGET.psql("ALTER TABLE plain ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+        out, _ = self.run_("verify", "--table", "plain", "--level", "digest", status=8)
+        self.assertIn("row-level security", out)
+        self.assertRegex(out, r"(?m)^INCONCLUSIVE: ")
+
+    def test_a_waived_difference_is_an_exception(self):
+        TARGET.psql("ALTER TABLE plain ALTER t SET NOT NULL")
+        self.run_("verify", "--level", "schema", status=7)
+        with open(self.folder + "/waivers.json", "w") as f:
+            json.dump([{"group": "schema", "object": "public.plain.t", "reason": "wanted", "by": "us",
+                        "expires": "2999-12-31"}], f)
+        out, _ = self.run_("verify", "--level", "schema", "--waivers", "waivers.json")
+        self.assertRegex(out, r"(?m)^PASS WITH EXCEPTIONS: ")
+
+    def test_the_report_is_written_and_rendered_again(self):
+        self.run_("verify", "--report", "report")
+        files = {"report.html", "report.json", "report.junit.xml", "report.md"}
+        self.assertEqual(set(os.listdir(self.folder + "/report")), files)
+        with open(self.folder + "/report/report.html") as f:
+            html = f.read()
+        os.unlink(self.folder + "/report/report.html")
+        self.run_("report", "report")
+        with open(self.folder + "/report/report.html") as f:
+            self.assertEqual(f.read(), html)
+
+    def test_a_finished_run_is_enough_where_the_source_is_gone(self):
+        out, _ = self.run_("verify", "--against-run", "r", "--source", "postgresql://nowhere/gone")
+        self.assertRegex(out, r"(?m)^public\.plain .*  identical$")
+        TARGET.psql("UPDATE plain SET t = 'other' WHERE id = 3")
+        self.run_("verify", "--against-run", "r", status=7)
 
     def test_json_is_one_document(self):
         out, _ = self.run_("verify", "--json")
-        self.assertEqual(json.loads(out)["verdict"], "proven")
+        self.assertEqual(json.loads(out)["verdict"], "PASS")
 
     def test_an_unknown_table_is_2(self):
         _, err = self.run_("verify", "--table", "nonsense", status=2)

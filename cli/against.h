@@ -1,0 +1,29 @@
+/*
+ * against - what a finished run read from its stream, as its summary keeps it: expectations for a
+ * verification that does not need the source.
+ */
+#ifndef CLI_AGAINST_H
+#define CLI_AGAINST_H
+
+#include "verify/proof.h"
+
+#include <jansson.h>
+
+/* The "tables" of a run's summary. A table that rows were appended to cannot be told apart: it is left out. */
+struct against {
+	json_t *summary; /* the document; strings of the tables are borrowed from it */
+	struct proof_table *tables;
+	int n;
+};
+
+/* dir: the run folder. Without a summary that holds digests: ERR_USAGE. Free with against_done(). */
+int against_read(struct against *ret, const char *dir, struct err *e) MUST_CHECK;
+void against_done(struct against *a);
+
+/*
+ * The rate of a run's load from its ledger in the target: [[seconds, MB/s], ...]; an empty array where
+ * the ledger tells nothing. New reference.
+ */
+json_t *against_rates(const struct conn *target, const char *run);
+
+#endif
