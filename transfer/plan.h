@@ -76,6 +76,7 @@ struct plan {
 	int no;
 	char snapshot[64];
 	char lsn[32];
+	char source_id[96]; /* system identifier and name of the source's database; "": unknown */
 	int n_tables;
 	struct plan_table *tables; /* in the order of reading: longest first */
 	json_t *left_out;	   /* array of {what, name, why} */

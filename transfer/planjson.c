@@ -102,9 +102,9 @@ json_t *plan_json(const struct plan *p)
 
 	for (int i = 0; i < p->n_tables; i++)
 		json_array_append_new(tables, table_json(&p->tables[i]));
-	return json_pack("{s:i, s:i, s:s, s:s, s:o, s:O}", "format", PLAN_FORMAT, "no", p->no,
-			 "snapshot", p->snapshot, "lsn", p->lsn, "tables", tables, "left_out",
-			 p->left_out);
+	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:O}", "format", PLAN_FORMAT, "no", p->no,
+			 "snapshot", p->snapshot, "lsn", p->lsn, "source_id", p->source_id, "tables",
+			 tables, "left_out", p->left_out);
 }
 
 static char *plan_path(const char *dir, int no)
@@ -321,6 +321,7 @@ static int load_plan(const json_t *j, struct plan *p, struct err *e)
 	p->no = (int)no;
 	take_short(j, "snapshot", p->snapshot, sizeof(p->snapshot));
 	take_short(j, "lsn", p->lsn, sizeof(p->lsn));
+	take_short(j, "source_id", p->source_id, sizeof(p->source_id));
 	p->left_out = json_incref(json_object_get(j, "left_out"));
 	if (!json_is_array(p->left_out))
 		return bad(e, "left_out");

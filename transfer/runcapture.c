@@ -226,6 +226,13 @@ static int drop_old_archive(struct run *r, struct err *e)
 	return 0;
 }
 
+void run_source_id(const struct run *r, char *buf, size_t size)
+{
+	const char *system = r->source_catalog->system_identifier;
+
+	(void)snprintf(buf, size, "%s/%s", system ? system : "", r->source_catalog->database);
+}
+
 static int begin_first(struct run *r, struct err *e)
 {
 	struct plan *p;
@@ -244,6 +251,7 @@ static int begin_first(struct run *r, struct err *e)
 		return -1;
 	(void)snprintf(p->snapshot, sizeof(p->snapshot), "%s", r->holder.snapshot);
 	(void)snprintf(p->lsn, sizeof(p->lsn), "%s", r->holder.lsn);
+	run_source_id(r, p->source_id, sizeof(p->source_id));
 	return plan_save(p, r->dir.path, e);
 }
 

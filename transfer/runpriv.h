@@ -68,6 +68,8 @@ int run_find_snapshot(struct run *r, struct err *e) MUST_CHECK;
 int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
 int run_read_target_catalog(struct run *r, struct err *e) MUST_CHECK;
 int run_save_sequences(struct run *r, struct err *e) MUST_CHECK;
+/* Which database the source is: what is copied must be of one. Size as of plan.source_id. */
+void run_source_id(const struct run *r, char *buf, size_t size);
 void run_unmark_complete(struct run *r);
 bool run_capture_is_complete(struct run *r);
 int run_mark_complete(struct run *r, struct err *e) MUST_CHECK;

@@ -141,6 +141,19 @@ static void tell_reproof(struct run *r, const struct reproof *rp)
 	run_fact(r, "snapshots", json_integer(r->plan->no));
 }
 
+/* Another server under the same name: nothing of it may be mixed with what was captured. */
+static int check_source(const struct run *r, struct err *e)
+{
+	char now[sizeof(r->plan->source_id)];
+
+	run_source_id(r, now, sizeof(now));
+	if (!*r->plan->source_id || strcmp(r->plan->source_id, now) == 0)
+		return 0;
+	err_set(e, ERR_RESUME, "source: %s is not the database that this run began with (%s, now %s)",
+		conn_label(r->source), r->plan->source_id, now);
+	return err_hint(e, "resume with the source of the run, or start a new run in another folder");
+}
+
 static int prove_again(struct run *r, struct err *e)
 {
 	struct reproof rp = { .source = r->source_pg, .target = r->target_pg, .run = r->dir.name,
@@ -152,7 +165,7 @@ static int prove_again(struct run *r, struct err *e)
 			      .settings = &r->settings, .events = r->events };
 	AUTO(plan) struct plan *next = NULL;
 
-	if (reproof_plan(&rp, r->plan, r->source_catalog, &next, e) < 0 ||
+	if (check_source(r, e) < 0 || reproof_plan(&rp, r->plan, r->source_catalog, &next, e) < 0 ||
 	    plan_match_target(next, r->source_catalog, r->target_catalog, &r->settings, false, e) < 0 ||
 	    existing_recheck(&x, next, e) < 0 ||
 	    reproof_chunks(&rp, r->plan, next, r->known, e) < 0 || run_save_sequences(r, e) < 0 ||

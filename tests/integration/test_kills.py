@@ -44,6 +44,15 @@ UPDATE users SET bio = 'changed {n}' WHERE github_id % 7 = {n} % 7;
 INSERT INTO notifications (user_id, kind, title)
 SELECT id, (enum_range(NULL::notification_kind))[1], 'new {n}' FROM users LIMIT 40;
 """
+# Only new rows, in new pages or behind the last row of the last one.
+APPENDED = """
+INSERT INTO vector_documents (collection_name, content, embedding)
+SELECT (ARRAY['applications', 'brand new', NULL])[1 + k % 3], 'appended ' || k,
+	(SELECT array_agg(cos(k * d))::vector FROM generate_series(1, 1536) d)
+FROM generate_series(1, 150) k;
+INSERT INTO notifications (user_id, kind, title)
+SELECT id, (enum_range(NULL::notification_kind))[1], 'appended' FROM users LIMIT 100;
+"""
 IN_FREED_SPACE = ("SELECT count(*) > 0 FROM vector_documents WHERE content LIKE 'in freed space%' "
                   "AND (ctid::text::point)[0] < {pages}")
 
@@ -181,6 +190,56 @@ class Kills(unittest.TestCase):
 
     def test_holder_killed_while_chunks_are_proven_again(self):
         self.sequence(9, ["load", "reproof", "reproof"], ["--spill", "none"], between=self.change)
+
+    # ---- what is not sent again -----------------------------------------------------------------
+
+    def grown(self, pair, line, options):
+        """Struck in the load, holder dead, rows appended, resumed: bytes loaded before, its chunks,
+        bytes of the resume on the line, and those of its rows."""
+        there = line.uri(db=pair.name)
+        # No page has room but the last: what is inserted now stands behind all other rows.
+        pair.sql("VACUUM FULL vector_documents; VACUUM FULL notifications")
+        ferry = pair.start("run", *OPTIONS, *options, target=there)
+        n = 40
+        self.assertTrue(ferry.until(lambda: pair.loaded() >= n), ferry.text)
+        ferry.kill()
+        pair.end_holder()
+        pair.judge.settle()
+        total = int(pair.ledger("SELECT coalesce(sum(bytes), 0) FROM neonferry.chunk")[0][0])
+        ids = {row[0] for row in pair.ledger("SELECT chunk FROM neonferry.chunk")}
+        pair.sql(APPENDED)
+        before = line.sent
+        again = pair.run("resume", *OPTIONS, target=there)
+        self.assertEqual(again.status, 0, again.text[-3000:])
+        return total, ids, line.sent - before, pair.json("summary.json")["facts"]["bytes_sent"]
+
+    def test_table_that_only_grew_resends_nothing(self):
+        for options in (["--spill", "none"], ["--spill", "always"]):
+            with self.subTest(options=options), self.lab.pair() as pair, \
+                    Proxy(self.lab.target) as line:
+                line.rate = 8_000_000  # so that the load is still going on when it is struck
+                before, ids, wire, sent = self.grown(pair, line, options)
+                self.assertEqual(pair.judge.verdict(), {})
+                left = {row[0] for row in pair.ledger("SELECT chunk FROM neonferry.chunk")}
+                self.assertEqual(ids - left, set(), "chunks were withdrawn although nothing changed")
+                self.assertEqual(sum("withdrawn" in e.get("facts", {}) and e["facts"]["withdrawn"] > 0
+                                     for e in pair.events()), 0)
+                total = int(pair.ledger("SELECT sum(bytes) FROM neonferry.chunk")[0][0])
+                self.assertEqual(sent, total - before, "more was sent than was missing")
+                # What else goes over the line is SQL: claims, indexes, the proof.
+                self.assertLess(wire, sent * 1.1 + 2_000_000)
+
+    # ---- the judge and the proof notice a reader that loses rows ---------------------------------
+
+    @unittest.skipUnless(has_faults(), "the program was built without NEONFERRY_FAULTS")
+    def test_lost_range_is_noticed_by_judge_and_proof(self):
+        with self.lab.pair() as pair:
+            ferry = pair.run("run", *OPTIONS, env={"NEONFERRY_TEST_SKIP_RANGE": "vector_documents"})
+            self.assertEqual(ferry.status, 7, ferry.text[-2000:])
+            self.assertEqual(list(pair.judge.verdict()), ["vector_documents"])
+            tables = {t["table"]: t for t in pair.json("summary.json")["tables"]}
+            self.assertEqual(tables["vector_documents"]["verdict"], "different")
+            self.assertEqual(tables["users"]["verdict"], "same")
 
     def test_thirty_kills(self):
         """Runs last by its name's place in the suite; see load_tests."""
