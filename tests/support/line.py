@@ -79,6 +79,15 @@ def reset(writer):
     writer.transport.abort()
 
 
+async def finish(writer):
+    """Closes once everything is on its way; does not wait for ever."""
+    writer.close()
+    try:
+        await asyncio.wait_for(writer.wait_closed(), 2)
+    except (OSError, asyncio.TimeoutError):
+        pass
+
+
 class Line:
     sees_messages = False  # else bytes pass as they are
 
@@ -208,6 +217,7 @@ class Line:
                 if writer.can_write_eof():
                     writer.write_eof()
                     return
+                await finish(writer)
                 raise ConnectionResetError("the other side has closed")  # TLS has no half-closed state
             if not upward and self._answer(pair, data):
                 continue
