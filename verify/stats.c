@@ -24,7 +24,8 @@ double stats_quantile(const double *sorted, int n, double q)
 /* Cornish-Fisher expansion of Student's t around the normal quantile; exact enough from 3 on. */
 double stats_t(int df, bool two_sided)
 {
-	double z = two_sided ? 1.959964 : 1.644854, z3 = z * z * z, z5 = z3 * z * z, v = df;
+	double z = two_sided ? 1.959964 : 1.644854, z3 = z * z * z, z5 = z3 * z * z,
+	       z7 = z5 * z * z, v = df;
 
 	if (df < 1)
 		return INFINITY;
@@ -32,7 +33,8 @@ double stats_t(int df, bool two_sided)
 		return two_sided ? 12.7062 : 6.3138;
 	if (df == 2)
 		return two_sided ? 4.3027 : 2.9200;
-	return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v);
+	return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v) +
+	       (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * v * v * v);
 }
 
 static void mean_and_sd(const double *values, int n, double *ret_mean, double *ret_sd)
