@@ -1,3 +1,5 @@
+#include "tests/unit/common/unit.h"
+
 #include "verify/checklist.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
@@ -5,11 +7,6 @@
 #include "verify/rowdetail.h"
 #include "verify/searchfn.h"
 
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,8 @@
+#include "tests/unit/common/unit.h"
+
 #include "verify/knn.h"
 
-#include <cmocka.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,8 @@
+#include "tests/unit/common/unit.h"
+
 #include "verify/stats.h"
 
-#include <cmocka.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 static void assert_near(double a, double b, double slack)
