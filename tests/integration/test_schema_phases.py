@@ -288,25 +288,49 @@ class Phases(unittest.TestCase):
         self.assertIn("target.retry", events)
         self.assertEqual(dump(self.source), dump(self.target, "ferry"))
 
-    def test_surviving_backend_is_waited_for_not_doubled(self):
-        self.phase("pre")
-        self.target.psql("INSERT INTO app.nokey SELECT g FROM generate_series(1, 10) g")
-        # Somebody holds a lock that one CREATE INDEX waits for; the client is killed meanwhile.
-        with self.target.session() as holder:
-            holder.query("BEGIN; LOCK TABLE app.users IN SHARE UPDATE EXCLUSIVE MODE")
-            p = self.phase.start("post")
-            wait_until(lambda: self.target.value("SELECT count(*) FROM pg_stat_activity WHERE "
-                                                 "application_name LIKE 'neonferry run-1%' AND "
-                                                 "wait_event_type = 'Lock'") != "0")
-            p.kill()
-            p.communicate()
-            self.phase.take_over()
-            holder.query("COMMIT")
-        self.phase("post")
+    def blocked_post(self, holder):
+        """post, started, with one of its sessions waiting for a lock that holder has."""
+        holder.query("BEGIN; LOCK TABLE app.users IN SHARE UPDATE EXCLUSIVE MODE")
+        p = self.phase.start("post")
+        wait_until(lambda: self.waiting() == 1)
+        return p
+
+    def waiting(self):
+        return int(self.target.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
+                                     " 'Lock' AND application_name LIKE 'neonferry run-1%'",
+                                     user="postgres"))
+
+    def assert_done_once(self):
         self.assertEqual(self.target.value("SELECT count(*) FROM (SELECT entry FROM neonferry.object"
                                            " WHERE section = 'post-data' GROUP BY entry HAVING"
                                            " count(*) > 1) d"), "0")
         self.assertEqual(dump(self.source), dump(self.target, "ferry"))
+
+    def test_takeover_ends_a_backend_that_outlived_its_client(self):
+        self.phase("pre")
+        with self.target.session() as holder:
+            p = self.blocked_post(holder)
+            p.kill()
+            p.communicate()
+            self.phase.take_over()
+            self.assertEqual(self.waiting(), 0)
+            holder.query("COMMIT")
+        self.phase("post")
+        self.assert_done_once()
+
+    def test_backend_that_outlived_its_client_is_waited_for_not_doubled(self):
+        self.phase("pre")
+        with self.target.session() as holder:
+            p = self.blocked_post(holder)
+            p.kill()
+            p.communicate()
+            again = self.phase.start("post")  # as after a broken line: nobody ended the first
+            wait_until(lambda: self.waiting() == 2)
+            holder.query("COMMIT")
+        out, events = again.communicate(timeout=60)
+        self.assertEqual(again.returncode, 0, out + events)
+        self.assertIn("target.retry", events)  # it found the claim taken, and asked the ledger
+        self.assert_done_once()
 
     def test_stale_process_can_change_nothing(self):
         self.phase.take_over()
