@@ -2,9 +2,9 @@
  * archive - the schema as pg_dump wrote it, split into entries that we apply ourselves.
  *
  * pg_dump (at least the source's major version) writes a custom-format, schema-only archive under
- * the run's snapshot; pg_restore prints the script of a section, with a header an entry. We split the
- * script at the headers, in the order that pg_restore -l announces, so that text inside a function
- * body can never be taken for a header. psql meta-commands (\restrict) are removed.
+ * the run's snapshot; pg_restore prints the script of a section, with a header an entry. We split
+ * the script at the headers, in the order that pg_restore -l announces, so that text inside a
+ * function body can never be taken for a header. psql meta-commands (\restrict) are removed.
  *
  * What a target like Neon cannot or need not have is changed here, and noted: unlogged tables are
  * made logged, attribute options that PostgreSQL itself does not document are removed.
@@ -21,16 +21,16 @@ enum archive_section { ARCHIVE_PRE_DATA, ARCHIVE_POST_DATA };
 
 struct archive_entry {
 	int dump_id;
-	char *type;    /* "TABLE", "INDEX", "FK CONSTRAINT", ... */
-	char *schema;  /* or NULL */
-	char *tag;     /* pg_dump's name: "users", "users users_pkey", "f(integer)" */
-	char *table;   /* INDEX, CONSTRAINT, TRIGGER...: table name in the same schema, or NULL */
+	char *type;   /* "TABLE", "INDEX", "FK CONSTRAINT", ... */
+	char *schema; /* or NULL */
+	char *tag;    /* pg_dump's name: "users", "users users_pkey", "f(integer)" */
+	char *table;  /* INDEX, CONSTRAINT, TRIGGER...: table name in the same schema, or NULL */
 	enum archive_section section;
-	char *sql;     /* statements, without meta-commands; may be "" */
+	char *sql;      /* statements, without meta-commands; may be "" */
 	char *left_out; /* why it is never applied (owner, ACL, publication, ...), or NULL */
-	int parent;    /* index of the entry it is a part of (its table, for example), or -1 */
+	int parent;     /* index of the entry it is a part of (its table, for example), or -1 */
 	int n_depends;
-	int *depends;  /* dump ids */
+	int *depends; /* dump ids */
 };
 
 /* A part of an entry that was changed or not carried. */
@@ -52,8 +52,8 @@ struct archive {
  * Finds pg_dump and pg_restore of the smallest version that is at least `major` (PATH and the
  * distributions' version folders). malloc'ed paths.
  */
-int archive_find_tools(int major, char **ret_pg_dump, char **ret_pg_restore, struct err *e)
-	MUST_CHECK;
+int archive_find_tools(int major, char **ret_pg_dump, char **ret_pg_restore,
+		       struct err *e) MUST_CHECK;
 
 /*
  * Runs pg_dump into path (0600, written aside, renamed). snapshot may be NULL. tables/excluded are
@@ -62,8 +62,10 @@ int archive_find_tools(int major, char **ret_pg_dump, char **ret_pg_restore, str
  */
 struct archive_options {
 	const char *snapshot;
-	const char *const *tables; int n_tables;
-	const char *const *excluded; int n_excluded;
+	const char *const *tables;
+	int n_tables;
+	const char *const *excluded;
+	int n_excluded;
 };
 int archive_dump(const struct conn *source, int source_version, const struct archive_options *o,
 		 const char *path, struct stop *stop, struct err *e) MUST_CHECK;
@@ -74,8 +76,8 @@ int archive_read(struct archive **ret, const char *path, int source_version, str
 void archive_free(struct archive *a);
 
 /*
- * What is not carried as it is: JSON array of {what, name, why}, entries that are left out and notes.
- * New reference, or NULL when memory ends.
+ * What is not carried as it is: JSON array of {what, name, why}, entries that are left out and
+ * notes. New reference, or NULL when memory ends.
  */
 json_t *archive_left_out(const struct archive *a);
 

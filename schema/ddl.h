@@ -2,11 +2,12 @@
  * ddl - the schema phases of a run: pre-data before the load, the rest after it.
  *
  * Applied by our own sessions in transactions of at most DDL_BATCH entries, each with its ledger
- * rows, so that a kill between two entries resumes after the last. What exists in the target is left
- * as it is ("present"); what cannot or must not be carried is "left out", with its reason. Tables
- * that were there before the run keep their own indexes, constraints and triggers.
+ * rows, so that a kill between two entries resumes after the last. What exists in the target is
+ * left as it is ("present"); what cannot or must not be carried is "left out", with its reason.
+ * Tables that were there before the run keep their own indexes, constraints and triggers.
  *
- * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others run in the caller's.
+ * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others run
+ * in the caller's.
  */
 #ifndef SCHEMA_DDL_H
 #define SCHEMA_DDL_H
@@ -23,7 +24,7 @@ struct ddl {
 	int64_t generation;
 	struct stop *stop;
 	struct events *events; /* may be NULL */
-	int jobs;	       /* sessions of the post-data phase, at least 1 */
+	int jobs;              /* sessions of the post-data phase, at least 1 */
 	/* For display; may be NULL. done of total; what is being built now. */
 	void (*progress)(void *ctx, const char *phase, int done, int total, const char *now);
 	void *progress_ctx;
@@ -33,25 +34,25 @@ struct ddl {
 int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 
 /*
- * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there before
- * the run are set aside, and user triggers disabled: definition and mark in one transaction with the
- * change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes and foreign
- * keys of partitioned tables go only if the list has the root and all leaves. Call it before the
- * load, not once ddl_restore_aside() has begun.
+ * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there
+ * before the run are set aside, and user triggers disabled: definition and mark in one transaction
+ * with the change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes
+ * and foreign keys of partitioned tables go only if the list has the root and all leaves. Call it
+ * before the load, not once ddl_restore_aside() has begun.
  */
 int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
 /*
  * Indexes and constraints (several sessions, one table at a time each; HNSW alone with memory and
- * workers), then foreign keys NOT VALID + VALIDATE, then all other post-data in order; then what was
- * set aside. Retries what the target's absence interrupted.
+ * workers), then foreign keys NOT VALID + VALIDATE, then all other post-data in order; then what
+ * was set aside. Retries what the target's absence interrupted.
  */
 int ddl_post_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 int ddl_restore_aside(const struct ddl *d, struct err *e) MUST_CHECK;
 
 /*
- * REFRESH MATERIALIZED VIEW, in dependency order, of those the archive carried, each once a run. One
- * that the role may not refresh is reported by an event.
+ * REFRESH MATERIALIZED VIEW, in dependency order, of those the archive carried, each once a run.
+ * One that the role may not refresh is reported by an event.
  */
 int ddl_refresh_views(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 /* VACUUM (ANALYZE) of the named tables; partition roots get ANALYZE. */
@@ -59,8 +60,9 @@ int ddl_vacuum(const struct ddl *d, const char *const *tables, int n, struct err
 
 /*
  * Sequence values: read in the source (after the snapshot) into JSON, an array of {schema, name,
- * last_value, is_called}; set in the target from it. A sequence of the target that is already further
- * (it was in use before the run) is left; one that is not there is skipped; both with an event.
+ * last_value, is_called}; set in the target from it. A sequence of the target that is already
+ * further (it was in use before the run) is left; one that is not there is skipped; both with an
+ * event.
  */
 int ddl_read_sequences(struct pg *source, json_t **ret, struct err *e) MUST_CHECK;
 int ddl_set_sequences(const struct ddl *d, const json_t *values, struct err *e) MUST_CHECK;

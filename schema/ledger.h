@@ -15,9 +15,9 @@
  *                        appended to), tally before the first chunk
  *
  * INVARIANT	A run's generation only grows. Each takeover raises it; a claim carries the copier's
- *		generation through a sub-select that is NULL for a stale one, and the column is NOT NULL,
- *		so a forgotten copier can never load (SQLSTATE 23502 on neonferry.chunk.generation).
- * LIMIT	Run names are 1 to 40 characters of [a-z0-9-].
+ *		generation through a sub-select that is NULL for a stale one, and the column is NOT
+ *NULL, so a forgotten copier can never load (SQLSTATE 23502 on neonferry.chunk.generation). LIMIT
+ *Run names are 1 to 40 characters of [a-z0-9-].
  */
 #ifndef SCHEMA_LEDGER_H
 #define SCHEMA_LEDGER_H
@@ -45,14 +45,14 @@ int ledger_begin(struct pg *target, const char *run, const char *tool, const jso
 		 struct err *e) MUST_CHECK;
 
 /*
- * Takes a run over: ends surviving backends of its earlier copiers (same role and database, application_name
- * "neonferry <run>" or "neonferry <run> ..."; never the session given), waits some seconds for
- * their end, then raises the generation under the run's row lock, which waits for claims in flight
- * (they hold it FOR SHARE). Call it before opening further sessions of the run. A run that the
- * ledger does not know is ERR_RESUME.
+ * Takes a run over: ends surviving backends of its earlier copiers (same role and database,
+ * application_name "neonferry <run>" or "neonferry <run> ..."; never the session given), waits some
+ * seconds for their end, then raises the generation under the run's row lock, which waits for
+ * claims in flight (they hold it FOR SHARE). Call it before opening further sessions of the run. A
+ * run that the ledger does not know is ERR_RESUME.
  */
-int ledger_take_over(struct pg *target, const char *run, int64_t *ret_generation, struct err *e)
-	MUST_CHECK;
+int ledger_take_over(struct pg *target, const char *run, int64_t *ret_generation,
+		     struct err *e) MUST_CHECK;
 
 /* "running", "loaded", "done", "aborted". Fenced by the generation: ERR_RESUME when stale. */
 int ledger_set_state(struct pg *target, const char *run, int64_t generation, const char *state,
@@ -71,8 +71,8 @@ int ledger_explain(struct err *e);
  * All rows of one ledger table of a run as JSON array of objects (new reference), oldest first.
  * Integers are JSON integers, jsonb is nested, numeric and all else are strings, NULL is null.
  */
-int ledger_rows(struct pg *target, const char *run, const char *table, json_t **ret, struct err *e)
-	MUST_CHECK;
+int ledger_rows(struct pg *target, const char *run, const char *table, json_t **ret,
+		struct err *e) MUST_CHECK;
 
 /*
  * Removes all ledger rows of a run; our tables too when it was the last run, and the schema unless
