@@ -323,7 +323,10 @@ static int merge_group(struct merge *m, struct cursor c[2], struct err *e)
 	struct copyrow_field key = { .len = lead->field[0].len };
 	int rc = -1;
 
-	g.key_hex = strndup(lead->field[0].data, (size_t)key.len);
+	/* not strndup(): the field ends with its length, no NUL follows */
+	g.key_hex = calloc(1, (size_t)key.len + 1);
+	if (g.key_hex)
+		memcpy(g.key_hex, lead->field[0].data, (size_t)key.len);
 	key.data = g.key_hex;
 	if (!g.key_hex)
 		(void)err_nomem(e);
