@@ -6,8 +6,8 @@
  * left as it is ("present"); what cannot or must not be carried is "left out", with its reason.
  * Tables that were there before the run keep their own indexes, constraints and triggers.
  *
- * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others run
- * in the caller's.
+ * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others
+ * run in the caller's.
  */
 #ifndef SCHEMA_DDL_H
 #define SCHEMA_DDL_H
@@ -37,7 +37,7 @@ int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MU
  * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there
  * before the run are set aside, and user triggers disabled: definition and mark in one transaction
  * with the change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes
- * and foreign keys of partitioned tables go only if the list has the root and all leaves. Call it
+ * and foreign keys of partitioned tables go only if the list has the root or all leaves. Call it
  * before the load, not once ddl_restore_aside() has begun.
  */
 int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
@@ -55,7 +55,7 @@ int ddl_restore_aside(const struct ddl *d, struct err *e) MUST_CHECK;
  * One that the role may not refresh is reported by an event.
  */
 int ddl_refresh_views(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
-/* VACUUM (ANALYZE) of the named tables; partition roots get ANALYZE. */
+/* VACUUM (ANALYZE) of the named tables; partition roots, also those above them, get ANALYZE. */
 int ddl_vacuum(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
 /*

@@ -9,11 +9,19 @@
 
 /*
  * Tables of the list that the run did not make itself: oid, names, kind, whether the role owns it.
+ * A partitioned table brings its partitions; all partitions bring their root.
  * %s: the array of names, the run as a literal.
  */
 static const char tables_sql[] =
-	"WITH named AS (SELECT DISTINCT pg_catalog.to_regclass(t)::pg_catalog.oid AS oid FROM"
+	"WITH listed AS (SELECT DISTINCT pg_catalog.to_regclass(t)::pg_catalog.oid AS oid FROM"
 	" pg_catalog.unnest(%s::text[]) AS t),"
+	" below AS (SELECT oid FROM listed UNION SELECT p.relid FROM listed,"
+	" pg_catalog.pg_partition_tree(listed.oid) p),"
+	" named AS (SELECT oid FROM below UNION SELECT up.relid FROM below,"
+	" pg_catalog.pg_partition_ancestors(below.oid) up WHERE NOT EXISTS (SELECT 1 FROM"
+	" pg_catalog.pg_partition_tree(up.relid) p WHERE p.isleaf AND p.relid NOT IN (SELECT oid "
+	"FROM"
+	" below))),"
 	" done AS (SELECT kind, relation, name FROM neonferry.set_aside WHERE run = %s),"
 	" tab AS (SELECT c.oid, n.nspname, c.relname, c.relkind,"
 	" pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS qname,"

@@ -95,10 +95,43 @@ struct vacuum {
 	const struct ddl *d;
 	const char *const *tables;
 	int n;
-	int step;      /* tables in one statement */
-	bool *is_root; /* partitioned: nothing to vacuum, but statistics of its own */
+	int step;        /* tables in one statement */
+	bool *is_root;   /* partitioned: nothing to vacuum, but statistics of its own */
+	PGresult *above; /* roots that are not in the list, of partitions that are */
 	struct ddl_phase *phase;
 };
+
+static void add_list(struct text *sql, const struct vacuum *v)
+{
+	text_add(sql, "ARRAY[NULL");
+	for (int i = 0; i < v->n; i++) {
+		text_add(sql, ", ");
+		text_add_literal(sql, v->tables[i]);
+	}
+	text_add(sql, "]::text[]");
+}
+
+/* A root has no rows of its own, but the planner wants statistics of the whole. */
+static int find_above(struct ddl_session *s, struct vacuum *v, struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	text_add(&sql,
+		 "WITH listed AS (SELECT pg_catalog.to_regclass(t)::pg_catalog.oid AS oid FROM"
+		 " pg_catalog.unnest(");
+	add_list(&sql, v);
+	text_add(&sql,
+		 ") t) SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM"
+		 " listed, pg_catalog.pg_partition_ancestors(listed.oid) up JOIN"
+		 " pg_catalog.pg_class c ON c.oid = up.relid JOIN pg_catalog.pg_namespace n ON"
+		 " n.oid = c.relnamespace WHERE c.relkind = 'p' AND c.oid NOT IN (SELECT oid FROM"
+		 " listed WHERE oid IS NOT NULL)");
+	PQclear(v->above);
+	v->above = NULL;
+	if (text_check(&sql, e) < 0)
+		return -1;
+	return pg_query(s->pg, text_str(&sql), &v->above, e);
+}
 
 static int find_roots(struct ddl_session *s, void *ctx, struct err *e)
 {
@@ -106,18 +139,27 @@ static int find_roots(struct ddl_session *s, void *ctx, struct err *e)
 	AUTO(pgresult) PGresult *res = NULL;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
-	text_add(&sql, "SELECT i - 1 FROM pg_catalog.unnest(ARRAY[NULL");
-	for (int i = 0; i < v->n; i++) {
-		text_add(&sql, ", ");
-		text_add_literal(&sql, v->tables[i]);
-	}
-	text_add(&sql, "]::text[]) WITH ORDINALITY AS u(t, i) JOIN pg_catalog.pg_class c"
+	text_add(&sql, "SELECT i - 1 FROM pg_catalog.unnest(");
+	add_list(&sql, v);
+	text_add(&sql, ") WITH ORDINALITY AS u(t, i) JOIN pg_catalog.pg_class c"
 		       " ON c.oid = pg_catalog.to_regclass(t) WHERE c.relkind = 'p'");
 	if (text_check(&sql, e) < 0 || pg_query(s->pg, text_str(&sql), &res, e) < 0)
 		return -1;
 	/* The NULL in front (which gives an empty list its type) is number 1 of the ordinality. */
 	for (int i = 0; i < PQntuples(res); i++)
 		v->is_root[atoi(PQgetvalue(res, i, 0)) - 1] = true;
+	return find_above(s, v, e);
+}
+
+static int analyze_above(struct ddl_session *s, void *ctx, struct err *e)
+{
+	const struct vacuum *v = ctx;
+
+	for (int i = 0; i < PQntuples(v->above); i++) {
+		if (ddl_session_check(s, e) < 0 ||
+		    pg_execf(s->pg, e, "ANALYZE %s", PQgetvalue(v->above, i, 0)) < 0)
+			return err_note(e, "ANALYZE of partitioned tables");
+	}
 	return 0;
 }
 
@@ -189,6 +231,12 @@ int ddl_vacuum(const struct ddl *d, const char *const *tables, int n, struct err
 	if (rc == 0)
 		rc = ddl_parallel(d, "vacuum", NULL, d->jobs, (n + v.step - 1) / v.step,
 				  vacuum_task, &v, e);
+	if (rc == 0 && PQntuples(v.above) > 0) {
+		ddl_session_init(&s, d, d->stop, "ddl", NULL);
+		rc = ddl_session_do(&s, analyze_above, &v, e);
+		ddl_session_done(&s);
+	}
+	PQclear(v.above);
 	ddl_phase_end(&phase);
 	return rc;
 }
