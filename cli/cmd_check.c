@@ -34,8 +34,8 @@ static void found(struct check *c, const char *end, const char *what, const char
 	text_addv(&t, fmt, ap);
 	va_end(ap);
 	c->n_stops += strcmp(state, "stop") == 0;
-	json_array_append_new(c->rows, json_pack("{s:s, s:s, s:s, s:s}", "end", end, "what", what,
-						 "state", state, "text", text_str(&t)));
+	json_array_append_new(c->rows, json_pack("{s:s, s:s, s:s, s:o}", "end", end, "what", what,
+						 "state", state, "text", say_string(text_str(&t))));
 }
 
 static void failed(struct check *c, const char *end, const char *what, const struct err *e)

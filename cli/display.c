@@ -37,8 +37,9 @@ static void event_json(enum event_level level, const char *name, const char *sen
 		return;
 	clock_iso(time);
 	json_t *copy = facts ? json_deep_copy(facts) : NULL; /* facts is borrowed, and const */
-	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:o*}", "time", time, "level",
-				  level_name(level), "name", name, "text", sentence, "facts", copy);
+	json_t *event =
+		json_pack("{s:s, s:s, s:s, s:o, s:o*}", "time", time, "level", level_name(level),
+			  "name", name, "text", say_string(sentence), "facts", copy);
 	say_json(event, true);
 	json_decref(event);
 }

@@ -177,23 +177,36 @@ int endpoints_settings(const struct opts *o, struct run_settings *ret, struct er
 	return 0;
 }
 
+static void say_given(const struct opts *o, enum opt_id id)
+{
+	const struct opt_spec *spec = &opt_table[id];
+	const struct opt_value *v = &o->values[id];
+	char origin[96];
+
+	opt_origin_text(o, id, origin, sizeof(origin));
+	for (int i = 0; i < v->n_list; i++)
+		say_note("%s: %s (from %s)", spec->name, v->list[i], origin);
+	if (spec->type == OPT_FLAG)
+		say_note("%s (from %s)", spec->name, origin);
+	else if (v->text)
+		say_note("%s: %s (from %s)", spec->name, v->text, origin);
+}
+
 void endpoints_say_settings(const struct opts *o)
 {
-	char origin[96];
+	AUTO_TEXT struct text defaults = TEXT_INIT;
 
 	for (int id = 0; id < OPT_N; id++) {
 		const struct opt_spec *spec = &opt_table[id];
-		const struct opt_value *v = &o->values[id];
 
-		if (spec->group == OPT_GROUP_OUTPUT || spec->type == OPT_SECRET ||
-		    v->origin == OPT_FROM_DEFAULT)
+		if (spec->group == OPT_GROUP_OUTPUT || spec->type == OPT_SECRET)
 			continue;
-		opt_origin_text(o, (enum opt_id)id, origin, sizeof(origin));
-		for (int i = 0; i < v->n_list; i++)
-			say_note("%s: %s (from %s)", spec->name, v->list[i], origin);
-		if (spec->type == OPT_FLAG)
-			say_note("%s (from %s)", spec->name, origin);
-		else if (v->text)
-			say_note("%s: %s (from %s)", spec->name, v->text, origin);
+		if (opt_given(o, (enum opt_id)id))
+			say_given(o, (enum opt_id)id);
+		else if (o->values[id].text)
+			text_addf(&defaults, "%s%s %s", defaults.len ? ", " : "", spec->name,
+				  o->values[id].text);
 	}
+	if (defaults.len)
+		say_note("defaults: %s", text_str(&defaults));
 }

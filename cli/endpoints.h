@@ -34,7 +34,7 @@ void endpoints_done(struct endpoints *ends);
 /* The settings of a run from the options; borrowed strings. */
 int endpoints_settings(const struct opts *o, struct run_settings *ret, struct err *e) MUST_CHECK;
 
-/* Says each setting of the command that is not the default, and where it came from. */
+/* Says each setting of the command and where it came from; the defaults in one line. */
 void endpoints_say_settings(const struct opts *o);
 
 #define AUTO_ENDPOINTS __attribute__((cleanup(endpoints_done)))

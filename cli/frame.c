@@ -17,22 +17,29 @@ struct numbers {
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-static struct numbers look(const struct progress *p)
-{
-	return (struct numbers){
-		.phase = LOAD(p->phase),
-		.rows_total = LOAD(p->rows_total),
-		.bytes_total = LOAD(p->bytes_total),
-		.rows_read = LOAD(p->rows_read),
-		.bytes_read = LOAD(p->bytes_read),
-		.rows_loaded = LOAD(p->rows_loaded),
-		.bytes_loaded = LOAD(p->bytes_loaded),
-	};
-}
-
 static int published_lines(const struct progress *p)
 {
 	return __atomic_load_n(&p->n_lines, __ATOMIC_ACQUIRE);
+}
+
+static struct numbers look(const struct progress *p)
+{
+	struct numbers n = {
+		.phase = LOAD(p->phase),
+		.rows_total = LOAD(p->rows_total),
+		.bytes_total = LOAD(p->bytes_total),
+		.rows_loaded = LOAD(p->rows_loaded),
+		.bytes_loaded = LOAD(p->bytes_loaded),
+	};
+
+	/* readers count by line only; what an earlier process read is in none of them */
+	for (int i = 0; i < published_lines(p); i++) {
+		n.rows_read += LOAD(p->lines[i].rows_read);
+		n.bytes_read += LOAD(p->lines[i].bytes_read);
+	}
+	n.rows_read = n.rows_read > n.rows_loaded ? n.rows_read : n.rows_loaded;
+	n.bytes_read = n.bytes_read > n.bytes_loaded ? n.bytes_read : n.bytes_loaded;
+	return n;
 }
 
 const char *frame_phase_name(int phase)
@@ -311,7 +318,8 @@ static void add_state(const struct frame *f, struct text *t)
 	int waiting = LOAD(p->waiting);
 	char a[HUMAN_LEN], b[HUMAN_LEN];
 
-	text_addf(t, "memory %s", human_bytes(a, LOAD(p->memory_used)));
+	if (LOAD(p->memory_used))
+		text_addf(t, ", memory %s", human_bytes(a, LOAD(p->memory_used)));
 	if (spill)
 		text_addf(t, ", spill %s in %s files", human_bytes(a, spill),
 			  human_count(b, LOAD(p->spill_files)));
@@ -333,7 +341,6 @@ static void add_total(const struct frame *f, const struct numbers *n, const stru
 	text_addf(&state, " of %s rows", human_count(a, n->rows_total));
 	if (left)
 		text_addf(&state, ", %s left", human_clock(b, left));
-	text_add(&state, ", ");
 	add_state(f, &state);
 	frame_fit(t, text_str(&state), l->columns, f->utf8);
 	text_add(t, "\n");
@@ -393,7 +400,6 @@ static void line_copy(const struct frame *f, const struct numbers *n, struct tex
 		text_addf(t, ", %s left", human_clock(a, left));
 	if (n->rows_read > n->rows_loaded)
 		text_addf(t, ", %d %% read", (int)(part_of(n->rows_read, n->rows_total) * 100));
-	text_add(t, ", ");
 	add_state(f, t);
 }
 

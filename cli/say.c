@@ -197,6 +197,20 @@ void say_out(const char *fmt, ...)
 	pthread_mutex_unlock(&say.lock);
 }
 
+json_t *say_string(const char *s)
+{
+	json_t *value = json_string(s);
+	char *plain = value ? NULL : strdup(s);
+
+	for (char *c = plain; c && *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	if (plain)
+		value = json_string(plain);
+	free(plain);
+	return value;
+}
+
 void say_json(const json_t *value, bool compact)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;

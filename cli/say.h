@@ -42,6 +42,9 @@ void say_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* A part of the result, as it stands, to standard output. Suppressed by --json. */
 void say_out(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* A string for JSON; bytes that are not UTF-8 (a server's message before the session is set up) as
+ * "?". */
+json_t *say_string(const char *s);
 /* A document or an event: one line where compact. Only with --json. */
 void say_json(const json_t *value, bool compact);
 

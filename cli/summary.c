@@ -1,5 +1,6 @@
 #include "cli/summary.h"
 
+#include "cli/say.h"
 #include "common/clock.h"
 #include "common/text.h"
 
@@ -134,7 +135,7 @@ static json_t *table_json(const struct run_table_result *r, const struct proof_t
 		json_object_set_new(row, "verdict", json_string(verdict_word(r, p->verdict)));
 		json_object_set_new(row, "proof_ms", json_integer((json_int_t)p->ms));
 		if (p->why[0])
-			json_object_set_new(row, "why", json_string(p->why));
+			json_object_set_new(row, "why", say_string(p->why));
 	}
 	for (int i = 0; i < r->n_collections; i++)
 		json_array_append_new(collections, collection_json(r, i, p));
@@ -156,8 +157,8 @@ static json_t *tables_json(const struct summary *s)
 
 static json_t *error_json(const struct err *e)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "kind", err_kind_name(e->kind), "text", e->text,
-			 "hint", e->hint, "sqlstate", e->sqlstate);
+	return json_pack("{s:s, s:o, s:o, s:s}", "kind", err_kind_name(e->kind), "text",
+			 say_string(e->text), "hint", say_string(e->hint), "sqlstate", e->sqlstate);
 }
 
 static const char *verdict_of(const struct summary *s)

@@ -48,7 +48,6 @@ static void go_half_way(void)
 	lines[1].rows_loaded = 450;
 	lines[1].rows_read = 675;
 	p.rows_loaded = 500;
-	p.rows_read = 750;
 	p.bytes_loaded = 1000;
 	frame_sample(&f, 12000);
 }
@@ -142,7 +141,7 @@ static void the_line_of_a_pipe_has_it_all(void **state)
 	assert_string_equal(
 		text_str(&t),
 		"[0:11] copy 50 %, 500 of 1,000 rows, 1000 B, 100 B/s, 0:10 left, 75 % read, "
-		"memory 0 B, spill 2.0 kB in 2 files");
+		"spill 2.0 kB in 2 files");
 }
 
 static void steps_are_counted_in_the_other_phases(void **state)
