@@ -441,6 +441,23 @@ int conn_resolve(struct conn **ret, enum pg_role role, const char *option, bool 
 	return failed;
 }
 
+int conn_other_database(struct conn **ret, const struct conn *c, const char *dbname, struct err *e)
+{
+	AUTO(conn) struct conn *other = calloc(1, sizeof(*other));
+
+	if (!other)
+		return err_nomem(e);
+	other->role = c->role;
+	memcpy(other->origin, c->origin, sizeof(other->origin));
+	for (int i = 0; i < c->n; i++)
+		if (put(other, c->keys[i], c->values[i], e))
+			return -1;
+	if (put(other, "dbname", dbname, e) || make_label(other, e))
+		return -1;
+	*ret = GIVE(&other);
+	return 0;
+}
+
 /* --- facts --- */
 
 enum pg_role conn_role(const struct conn *c)

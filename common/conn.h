@@ -23,6 +23,9 @@ int conn_parse(struct conn **ret, enum pg_role role, const char *uri, struct err
  */
 int conn_resolve(struct conn **ret, enum pg_role role, const char *option, bool *ret_ask,
 		 struct err *e) MUST_CHECK;
+/* The same server and role, another database. */
+int conn_other_database(struct conn **ret, const struct conn *c, const char *dbname, struct err *e)
+	MUST_CHECK;
 void conn_free(struct conn *c);
 
 enum pg_role conn_role(const struct conn *c);

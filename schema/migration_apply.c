@@ -100,7 +100,7 @@ static int report(struct step *st, json_t *list, struct err *e)
 
 /* --- forwards --- */
 
-static int refuse_changed(const struct migration_plan *p, struct err *e)
+int migration_refuse_changed(const struct migration_plan *p, struct err *e)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
@@ -179,7 +179,7 @@ static int apply(struct migration_session *s, struct history *h, const struct mi
 {
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
 
-	if (migration_plan_make(&p, f, h, e) || (!o->force && refuse_changed(&p, e)))
+	if (migration_plan_make(&p, f, h, e) || (!o->force && migration_refuse_changed(&p, e)))
 		return -1;
 	warn(s, &p);
 	if (migration_plan_pending(&p) == 0 && !o->force)

@@ -23,6 +23,9 @@ struct migration_apply_options {
 int migration_apply(struct migration_session *s, const struct migration_folder *f,
 		    const struct migration_apply_options *o, json_t **ret, struct err *e) MUST_CHECK;
 
+/* ERR_REFUSED naming the files that changed since they were applied. */
+int migration_refuse_changed(const struct migration_plan *p, struct err *e) MUST_CHECK;
+
 /*
  * What would be undone to get back to `version` ("0": everything): the applied ones above it, newest
  * first, as migration_plan_json()'s items. ERR_REFUSED: one has no down script or no file; ERR_USAGE:

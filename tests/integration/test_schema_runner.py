@@ -84,11 +84,14 @@ class Runner(Base):
 
     def test_a_failing_migration_leaves_nothing_and_names_file_and_line(self):
         with Folder(TWO) as folder:
-            folder.put("002_add_mail.sql", "ALTER TABLE users ADD mail text;\n\nSELECT nothing;\n")
+            self.schema("apply", folder, "--to", "1").ok()
+            self.psql("INSERT INTO users VALUES (7)", user=FERRY)
+            # only the rows that are there make it fail, so the scratch database does not tell
+            folder.put("002_add_mail.sql", "ALTER TABLE users ADD mail text;\n\nSELECT 1 / (1 - count(*)) FROM users")
             failed = self.schema("apply", folder)
             self.assertEqual(failed.status, 5)
-            self.assertIn("002_add_mail.sql, line 3", failed.err)
-            self.assertIn("42703", failed.err)
+            self.assertIn("22012", failed.err)
+            self.assertIn("while running 002_add_mail.sql", failed.err)
             self.assertEqual(self.states(folder), {"001": "applied", "002": "pending"})
             self.assertEqual(self.value("SELECT count(*) FROM pg_attribute WHERE attname = 'mail'"), "0")
             folder.put("002_add_mail.sql", TWO["002_add_mail.sql"])
@@ -96,7 +99,15 @@ class Runner(Base):
 
     def test_a_syntax_error_is_named_by_its_line(self):
         with Folder({"001_a.sql": "CREATE TABLE a (i int);\nCREATE TABEL b (i int);\n"}) as folder:
-            failed = self.schema("apply", folder)
+            self.assertEqual(self.schema("apply", folder).status, 3)
+            # without the scratch database: the target says it
+            self.psql("ALTER ROLE ferry NOCREATEDB", user="postgres")
+            try:
+                failed = self.schema("apply", folder, "--allow-destructive")
+            finally:
+                self.psql("ALTER ROLE ferry CREATEDB", user="postgres")
+            self.assertEqual(failed.status, 5)
+            self.assertIn("what would change is not known", failed.err)
             self.assertIn("001_a.sql, line 2", failed.err)
             self.assertEqual(self.value("SELECT to_regclass('a')"), None)
 
@@ -178,7 +189,7 @@ class Runner(Base):
                          [["s", "a"], ["public", "b"], ["s", "c"]])
 
     def test_rights_missing_for_one_statement_are_named_and_nothing_stays(self):
-        self.psql("CREATE TABLE theirs (i int)", user="postgres")
+        self.psql("CREATE TABLE theirs (i int); GRANT SELECT ON theirs TO ferry", user="postgres")
         with Folder({"001_a.sql": "CREATE TABLE mine (i int);\nALTER TABLE theirs ADD j int;\n"}) as folder:
             failed = self.schema("apply", folder)
             self.assertEqual(failed.status, 5)
@@ -239,14 +250,20 @@ class Rollback(Base):
             self.assertEqual(self.value("SELECT count(*) FROM users"), "1")
 
 
-CONCURRENT = ("CREATE TABLE c (id int, u int);\nINSERT INTO c SELECT g, g % 2 FROM generate_series(1, 100) g;\n"
-              "CREATE UNIQUE INDEX CONCURRENTLY c_u ON c (u);\nCREATE INDEX CONCURRENTLY c_id ON c (id);\n")
+CONCURRENT = ("SET work_mem = '4MB';\nALTER TABLE c ADD more int;\nCREATE UNIQUE INDEX CONCURRENTLY c_u ON c (u);\n"
+              "CREATE INDEX CONCURRENTLY c_id ON c (id);\n")
 
 
 class OutsideOfOneTransaction(Base):
+    def setUp(self):
+        super().setUp()
+        self.psql("CREATE TABLE c (id int, u int); INSERT INTO c SELECT g, g % 2 FROM generate_series(1, 100) g",
+                  user=FERRY)
+
     def test_an_invalid_index_is_told_and_mended_by_the_next_call(self):
         with Folder({"001_c.sql": CONCURRENT}) as folder:
-            failed = self.schema("apply", folder)
+            self.assertEqual(self.schema("apply", folder).status, 3)  # 98 rows are doubles
+            failed = self.schema("apply", folder, "--allow-destructive")
             self.assertEqual(failed.status, 5)
             self.assertIn("001_c.sql, line 3", failed.err)
             status = self.schema("status", folder).ok().json
@@ -264,11 +281,12 @@ class OutsideOfOneTransaction(Base):
 
     def test_a_file_that_changed_since_it_was_begun_is_refused(self):
         with Folder({"001_c.sql": CONCURRENT}) as folder:
-            self.schema("apply", folder)
+            self.schema("apply", folder, "--allow-destructive")
             folder.put("001_c.sql", CONCURRENT.replace("UNIQUE ", ""))
             refused = self.schema("apply", folder)
+            self.assertEqual(refused.status, 3)
             self.assertIn("has changed since it was begun", refused.err)
-            self.psql("DROP TABLE c", user=FERRY)
+            self.psql("ALTER TABLE c DROP more", user=FERRY)
             self.schema("apply", folder, "--force").ok()
 
     def test_killed_in_a_concurrent_build_the_next_call_finishes(self):
@@ -341,7 +359,7 @@ class Locks(Base):
         with Folder(self.ALTER) as folder, self.session(user=FERRY) as idle:
             idle.query("BEGIN; SELECT * FROM t")
             failed = self.schema("apply", folder, "--lock-timeout", "1500ms")
-            self.assertEqual(failed.status, 5, failed.err)
+            self.assertEqual(failed.status, 4, failed.err)
             self.assertIn("process %d (user ferry, idle in transaction" % idle.pid, failed.err)
             self.assertEqual(self.states(folder), {"001": "pending"})
             locks = self.schema("apply", folder, "--locks").ok().json

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""What migrations would change, what they made, and whether two schemas are the same."""
+
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cluster import FERRY, MIGRATIONS, make_target  # noqa: E402
+from schema_cli import Folder, schema, states  # noqa: E402
+
+START = ("CREATE TABLE t (id int PRIMARY KEY, a text, b int, c numeric(10,2), d varchar(10));"
+         "INSERT INTO t SELECT g, CASE WHEN g % 10 > 0 THEN 'x' END, g % 5, 1, 'd' "
+         "FROM generate_series(1, 100) g;"
+         "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (0), (1)")
+
+
+class Base(unittest.TestCase):
+    n = 0
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = make_target()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.destroy()
+
+    def setUp(self):
+        Base.n += 1
+        self.db = "t%d" % Base.n
+        self.server.create_database(self.db, owner=FERRY)
+        self.uri = self.server.uri(db=self.db)
+
+    def tearDown(self):
+        left = self.server.psql("SELECT datname FROM pg_database WHERE datname LIKE 'neonferry_scratch%'")
+        self.assertEqual(left, [], "a scratch database is left")
+
+    def schema(self, command, folder=None, *options, **kw):
+        kw.setdefault("uri", self.uri)
+        return schema(None, command, folder, *options, **kw)
+
+    def psql(self, sql, **kw):
+        return self.server.psql(sql, db=kw.pop("db", self.db), user=kw.pop("user", FERRY), **kw)
+
+    def value(self, sql, **kw):
+        rows = self.psql(sql, **kw)
+        return rows[0][0] if rows else None
+
+    def dry_run(self, sql, *options):
+        with Folder({"001_x.sql": sql}) as folder:
+            return self.schema("apply", folder, "--dry-run", *options)
+
+    def change(self, sql, *options):
+        """(severity, why) of the one change that the SQL makes."""
+        changes = self.dry_run(sql, *options).json["changes"]
+        self.assertEqual(len(changes), 1, changes)
+        return changes[0]["severity"], changes[0]["why"]
+
+
+class BreakingChanges(Base):
+    def setUp(self):
+        super().setUp()
+        self.psql(START)
+
+    def test_P_202_each_sort_of_change_is_judged_by_the_rows_that_are_there(self):
+        cases = [
+            ("CREATE TABLE n (i int)", "safe", ""),
+            ("ALTER TABLE t ADD e int", "safe", ""),
+            ("ALTER TABLE t ADD e int NOT NULL DEFAULT 1", "safe", ""),
+            ("ALTER TABLE t ADD e timestamptz NOT NULL DEFAULT clock_timestamp()", "review", "writes anew"),
+            ("ALTER TABLE t ADD e int NOT NULL", "destructive", "100 rows would have no value: it would fail"),
+            ("ALTER TABLE t ALTER a SET NOT NULL", "destructive", "10 rows hold NULL: it would fail"),
+            ("ALTER TABLE t ALTER b SET NOT NULL", "review", "no row is against it"),
+            ("ALTER TABLE t ALTER a SET DEFAULT 'y'", "safe", ""),
+            ("DROP TABLE p", "destructive", "2 rows"),
+            ("ALTER TABLE t DROP a", "destructive", "90 values"),
+            ("ALTER TABLE t ALTER b TYPE bigint", "review", "writes anew"),
+            ("ALTER TABLE t ALTER b TYPE smallint", "destructive", "values may be changed"),
+            ("ALTER TABLE t ALTER d TYPE varchar(20)", "safe", ""),
+            ("ALTER TABLE t ALTER d TYPE varchar(5)", "destructive", "values may be changed"),
+            ("ALTER TABLE t ALTER c TYPE numeric(12,2)", "safe", ""),
+            ("ALTER TABLE t ALTER c TYPE numeric(12,0)", "destructive", "values may be changed"),
+            ("ALTER TABLE t ADD CONSTRAINT u UNIQUE (b)", "destructive", "95 rows are doubles"),
+            ("ALTER TABLE t ADD CONSTRAINT u UNIQUE (id, b)", "review", "no row is against it"),
+            ("CREATE UNIQUE INDEX u ON t (b) WHERE id > 90", "destructive", "5 rows are doubles"),
+            ("CREATE INDEX CONCURRENTLY i ON t (b)", "safe", "reads"),
+            ("ALTER TABLE t ADD CONSTRAINT k CHECK (b < 4)", "destructive", "20 rows are against it"),
+            ("ALTER TABLE t ADD CONSTRAINT k CHECK (b < 4) NOT VALID", "review", "not checked"),
+            ("ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES p", "destructive", "60 rows have no parent"),
+            ("ALTER TABLE t RENAME b TO bb", "review", "programs that use the old name fail"),
+            ("ALTER TABLE p RENAME TO pp", "review", None),
+            ("ALTER TABLE p SET UNLOGGED", "destructive", "empties it"),
+            ("ALTER TABLE p ENABLE ROW LEVEL SECURITY", "review", "nobody but the owner"),
+            ("COMMENT ON TABLE t IS 'DROP TABLE t'", None, None),
+        ]
+        for sql, severity, why in cases:
+            with self.subTest(sql=sql):
+                if severity is None:
+                    self.assertEqual(self.dry_run(sql).ok().json["changes"], [])
+                    continue
+                changes = self.dry_run(sql).json["changes"]
+                found = [c for c in changes if c["kind"] != "constraint"] or changes
+                self.assertEqual(found[0]["severity"], severity, found)
+                self.assertIn(why or "", found[0]["why"])
+        self.assertEqual(self.value("SELECT count(*) FROM t"), "100")
+        self.assertEqual(self.value("SELECT to_regclass('schema_migrations')"), None)
+
+    def test_P_202_destructive_changes_stop_apply_until_allowed(self):
+        with Folder({"001_x.sql": "ALTER TABLE t DROP a"}) as folder:
+            self.assertEqual(self.schema("apply", folder, "--dry-run").status, 7)
+            refused = self.schema("apply", folder)
+            self.assertEqual(refused.status, 3)
+            self.assertIn("--allow-destructive", refused.err)
+            self.assertEqual(self.value("SELECT count(a) FROM t"), "90")
+            self.schema("apply", folder, "--allow-destructive").ok()
+            self.assertEqual(states(None, folder, uri=self.uri), {"001": "applied"})
+
+    def test_locks_are_named_and_statements_beyond_the_database_are_not_tried(self):
+        result = self.dry_run("ALTER TABLE t ADD z int;\nCREATE ROLE intruder;\n"
+                              "ALTER TABLE p ADD CONSTRAINT c CHECK (id >= 0)").ok().json
+        self.assertEqual([(x["relation"], x["mode"]) for x in result["locks"]],
+                         [("public.p", "AccessExclusiveLock"), ("public.t", "AccessExclusiveLock")])
+        self.assertEqual([(s["line"], s["statement"]) for s in result["skipped"]], [(2, "CREATE ROLE intruder")])
+        self.assertEqual(self.value("SELECT count(*) FROM pg_roles WHERE rolname = 'intruder'"), "0")
+
+    def test_in_place_tries_in_the_target_and_rolls_back(self):
+        severity, why = self.change("ALTER TABLE t ALTER a SET NOT NULL", "--in-place") \
+            if self.value("UPDATE t SET a = '' WHERE a IS NULL RETURNING 1") else ("", "")
+        self.assertEqual((severity, why), ("review", "rows without a value are refused; no row is against it"))
+        self.assertEqual(self.value("SELECT attnotnull FROM pg_attribute WHERE attrelid = 't'::regclass "
+                                    "AND attname = 'a'"), "f")
+        with self.server.session(db=self.db, user=FERRY) as busy:
+            busy.query("BEGIN; SELECT * FROM t")
+            began = time.monotonic()
+            failed = self.dry_run("ALTER TABLE t ADD z int", "--in-place")
+            self.assertIn("55P03", failed.err)
+            self.assertLess(time.monotonic() - began, 10)
+
+    def test_a_dry_run_waits_for_nobody(self):
+        with self.server.session(db=self.db, user=FERRY) as busy:
+            busy.query("BEGIN; INSERT INTO t VALUES (1000)")
+            self.dry_run("ALTER TABLE t ADD z int").ok()
+
+    def test_a_role_that_may_not_create_a_database_names_a_scratch(self):
+        self.server.create_role("small", "small", "LOGIN NOCREATEDB")
+        self.psql("GRANT ALL ON DATABASE %s TO small; GRANT ALL ON SCHEMA public TO small; "
+                  "GRANT SELECT ON ALL TABLES IN SCHEMA public TO small" % self.db, user="postgres")
+        self.server.create_database("scratch_" + self.db, owner="small")
+        uri = self.server.uri(db=self.db, user="small", password="small")
+        scratch = self.server.uri(db="scratch_" + self.db, user="small", password="small")
+        with Folder({"001_x.sql": "CREATE SCHEMA s; CREATE TABLE s.a (i int); CREATE TABLE mine (i serial)"}) as folder:
+            refused = self.schema("apply", folder, "--dry-run", uri=uri)
+            self.assertEqual(refused.status, 3)
+            self.assertIn("--scratch URI", refused.err)
+            self.schema("apply", folder, "--dry-run", "--scratch", scratch, uri=uri).ok()
+            again = self.schema("apply", folder, "--dry-run", "--scratch", scratch, uri=uri).ok()
+            self.assertEqual(again.json["safe"], 4)
+            self.psql("CREATE TABLE kept (i int)", db="scratch_" + self.db, user="small")
+            refused = self.schema("apply", folder, "--dry-run", "--scratch", scratch, uri=uri)
+            self.assertIn("is not empty", refused.err)
+            self.assertEqual(self.value("SELECT to_regclass('kept')", db="scratch_" + self.db), "kept")
+
+    def test_a_migration_that_fails_in_the_scratch_database_is_named(self):
+        failed = self.dry_run("CREATE TABLE ok (i int);\nALTER TABLE nothing ADD i int")
+        self.assertEqual(failed.status, 3)
+        self.assertIn("001_x.sql, line 2", failed.err)
+
+
+class Verify(Base):
+    def setUp(self):
+        super().setUp()
+        self.schema("apply", MIGRATIONS).ok()
+
+    def verify(self, *options):
+        return self.schema("verify", MIGRATIONS, *options)
+
+    def found(self):
+        result = self.verify()
+        self.assertEqual(result.status, 7, result.err)
+        return {(d["kind"], d["object"], d["change"]) for d in result.json["differences"]}
+
+    def test_P_303_a_good_database_passes_and_extras_do_not_count(self):
+        self.psql("CREATE TABLE extra (i int); CREATE INDEX ON users (location)")
+        result = self.verify().ok().json
+        self.assertEqual(result["differences"], [])
+        self.assertEqual([(s["table"], s["rows"], s["missing"]) for s in result["seeds"]],
+                         [("public.embedding_models", 3, 0)])
+
+    def test_P_303_P_001_to_P_005_every_planted_fault_is_found(self):
+        faults = [
+            ("DROP TABLE notifications", ("table", "public.notifications", "removed")),
+            ("ALTER TABLE users DROP bio", ("column", "public.users.bio", "removed")),
+            ("ALTER TABLE repositories ALTER stars DROP DEFAULT", ("column", "public.repositories.stars", "default")),
+            ("ALTER TABLE repositories ALTER stars TYPE bigint", ("column", "public.repositories.stars", "type")),
+            ("ALTER TABLE users DROP CONSTRAINT users_username_key",
+             ("constraint", "public.users.users_username_key", "removed")),
+            ("ALTER TABLE user_repository_interactions DROP CONSTRAINT user_repository_interactions_pkey",
+             ("constraint", "public.user_repository_interactions.user_repository_interactions_pkey", "removed")),
+            ("DROP INDEX users_embedding_hnsw; CREATE INDEX users_embedding_hnsw ON users USING hnsw "
+             "(embedding halfvec_l2_ops) WITH (m = 16, ef_construction = 64)",
+             ("index", "public.users_embedding_hnsw", "columns")),
+            ("DROP INDEX repositories_embedding_hnsw; CREATE INDEX repositories_embedding_hnsw ON repositories "
+             "USING hnsw (embedding halfvec_cosine_ops) WITH (m = 8, ef_construction = 64)",
+             ("index", "public.repositories_embedding_hnsw", "options")),
+            ("DROP FUNCTION search_similar_users",
+             ("function", "public.search_similar_users(for_user uuid, result_limit integer, "
+              "min_similarity double precision, ef_search integer)", "removed")),
+            ("ALTER TABLE contribution_outcomes DROP CONSTRAINT contribution_outcomes_user_id_fkey, ADD CONSTRAINT "
+             "contribution_outcomes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE NOT VALID",
+             ("constraint", "public.contribution_outcomes.contribution_outcomes_user_id_fkey", "validated")),
+            ("DROP TRIGGER touch_updated_at ON users", ("trigger", "public.users.touch_updated_at", "removed")),
+            ("ALTER TYPE difficulty_level ADD VALUE 'wizard'", ("type", "public.difficulty_level", "labels")),
+        ]
+        for sql, _ in faults:
+            self.psql(sql)
+        found = self.found()
+        for sql, fault in faults:
+            self.assertIn(fault, found, sql)
+        depending = {("sequence", "public.notifications_id_seq", "removed"),
+                     ("index", "public.repositories_stars", "columns")}
+        self.assertEqual(found, {fault for _, fault in faults} | depending)
+
+    def test_an_invalid_index_and_a_lost_extension_are_found(self):
+        self.psql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_skills'::regclass",
+                  user="postgres")
+        self.psql("DROP EXTENSION pg_trgm CASCADE", user="postgres")
+        found = self.found()
+        self.assertIn(("index", "public.users_skills", "valid"), found)
+        self.assertIn(("extension", "pg_trgm", "removed"), found)
+        self.assertIn(("index", "public.users_username_trgm", "removed"), found)
+
+    def test_P_303_a_lost_seed_row_is_found(self):
+        self.psql("DELETE FROM embedding_models WHERE name = 'all-MiniLM-L6-v2'")
+        result = self.verify()
+        self.assertEqual(result.status, 7)
+        self.assertEqual(result.json["seeds"][0]["missing"], 1)
+
+    def test_P_201_the_rights_of_the_applications_role_are_verified(self):
+        self.server.create_role("app_" + self.db, "app", "LOGIN")
+        lacking = self.verify("--app-role", "app_" + self.db)
+        self.assertEqual(lacking.status, 7)
+        self.assertIn({"object": "public.users", "lacks": "DELETE, INSERT, SELECT, UPDATE"}, lacking.json["grants"])
+        self.psql("GRANT ALL ON ALL TABLES IN SCHEMA public TO app_%s; GRANT USAGE ON ALL SEQUENCES IN SCHEMA "
+                  "public TO app_%s" % (self.db, self.db))
+        self.verify("--app-role", "app_" + self.db).ok()
+
+    def test_P_304_compare_sees_both_directions(self):
+        self.schema("compare", MIGRATIONS).ok()
+        self.psql("CREATE TABLE extra (i int); DROP INDEX users_profile")
+        result = self.schema("compare", MIGRATIONS)
+        self.assertEqual(result.status, 7)
+        self.assertEqual([(d["object"], d["change"]) for d in result.json["differences"]],
+                         [("public.users_profile", "removed"), ("public.extra", "added")])
+
+    def test_P_304_compare_with_another_database(self):
+        self.server.create_database("other_" + self.db, owner=FERRY)
+        other = self.server.uri(db="other_" + self.db)
+        self.schema("apply", MIGRATIONS, uri=other).ok()
+        self.schema("compare", None, "--source", other).ok()
+        self.psql("ALTER TABLE users ADD z int; ALTER DATABASE %s SET hnsw.ef_search = 77" % self.db,
+                  user="postgres")
+        result = self.schema("compare", None, "--source", other)
+        self.assertEqual({(d["kind"], d["change"], d["after"]) for d in result.json["differences"]},
+                         {("column", "added", None), ("setting", "added", None)})
+
+
+class Environments(Base):
+    def env(self):
+        urls = {}
+        for name in ("DEV", "TEST", "PROD"):
+            db = "%s_%s" % (self.db, name.lower())
+            self.server.create_database(db, owner=FERRY)
+            urls["DATABASE_URL_" + name] = self.server.uri(db=db)
+        urls["DATABASE_URL_UNPOOLED"] = urls.pop("DATABASE_URL_PROD")
+        return urls
+
+    def on(self, command, env, folder, *options):
+        return schema(None, command.split()[0], folder, "--env", command.split()[1], *options, env=env)
+
+    def test_P_006_prod_is_refused_until_test_has_them_and_was_verified(self):
+        with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
+            env = self.env()
+            self.on("apply dev", env, folder).ok()
+            refused = self.on("apply prod", env, folder)
+            self.assertEqual(refused.status, 3)
+            self.assertIn("001_a.sql has not been applied to test", refused.err)
+            self.on("apply test", env, folder).ok()
+            self.assertIn("no passed verify", self.on("apply prod", env, folder).err)
+            self.on("verify test", env, folder).ok()
+            self.on("apply prod", env, folder).ok()
+            folder.put("002_b.sql", "CREATE TABLE b (i int)")
+            self.assertIn("002_b.sql has not been applied", self.on("apply prod", env, folder).err)
+            self.on("apply test", env, folder).ok()
+            self.assertIn("changed since its last passed verify", self.on("apply prod", env, folder).err)
+            self.on("verify test", env, folder).ok()
+            folder.put("002_b.sql", "CREATE TABLE b (i bigint)")
+            self.assertIn("another checksum", self.on("apply prod", env, folder).err)
+            folder.put("002_b.sql", "CREATE TABLE b (i int)")
+            self.on("apply prod", env, folder).ok()
+
+    def test_P_006_each_environment_has_its_variable(self):
+        with Folder({"001_a.sql": "SELECT 1"}) as folder:
+            for name, variable in (("dev", "DATABASE_URL_DEV"), ("test", "DATABASE_URL_TEST"),
+                                   ("prod", "DATABASE_URL_UNPOOLED")):
+                missing = self.on("status " + name, {}, folder)
+                self.assertEqual(missing.status, 2)
+                self.assertIn(variable, missing.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
