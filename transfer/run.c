@@ -533,12 +533,15 @@ static int transfer_once(struct run *r, struct err *e)
 	return 0;
 }
 
-/* A server that went away comes back; what cannot be helped by waiting is not tried again. */
+/*
+ * A server that went away comes back, also a target that fell asleep while the source was planned; what
+ * cannot be helped by waiting is not tried again. The source is opened last: both ends were reached once.
+ */
 static bool may_go_on(struct run *r, const struct err *e, unsigned attempt)
 {
 	bool away = e->kind == ERR_NETWORK || e->kind == ERR_SOURCE || e->kind == ERR_TARGET;
 
-	return r->written && away && e->next != ERR_GIVE_UP && attempt < GO_ON_ATTEMPTS &&
+	return (r->written || r->had_source) && away && e->next != ERR_GIVE_UP && attempt < GO_ON_ATTEMPTS &&
 	       stop_level(&r->stop) == STOP_NO;
 }
 

@@ -189,7 +189,7 @@ static int plan_first(struct run *r, struct err *e)
 	if (run_take_snapshot(r, e) < 0)
 		return -1;
 	if (plan_make(&r->plan, 1, r->source_pg, r->holder.snapshot, r->source_catalog, &r->settings, e) < 0 ||
-	    run_read_target_catalog(r, e) < 0 ||
+	    run_renew_target(r, e) < 0 || run_read_target_catalog(r, e) < 0 ||
 	    plan_match_target(r->plan, r->source_catalog, r->target_catalog, &r->settings,
 			      r->settings.schema, e) < 0)
 		return -1;
@@ -241,7 +241,7 @@ static int begin_first(struct run *r, struct err *e)
 	    run_save_sequences(r, e) < 0 || run_capture_blobs(r, e) < 0 || run_check_blobs(r, e) < 0)
 		return -1;
 	p = GIVE(&r->plan); /* the ledger may not know the run yet: there is no plan on disk */
-	if (run_enter_ledger(r, e) < 0) {
+	if (run_renew_target(r, e) < 0 || run_enter_ledger(r, e) < 0) {
 		plan_free(p);
 		return -1;
 	}

@@ -146,6 +146,10 @@ class Line:
         self._moments.append(moment)
         return moment
 
+    def forget(self):
+        """No moment is waited for any more."""
+        self._moments = []
+
     def lose_answer(self, tag):
         """Resets both sides instead of passing on the next CommandComplete of this tag."""
         return self.when("cut", answered=tag)

@@ -133,8 +133,8 @@ class Endpoint(Line):
             time.sleep(0.25)
             if self.size_limit is not None:
                 self._size = self.compute.size()
-            if self.suspend_after and self.compute.is_up and \
-                    self.compute.idle_for() > self.suspend_after:
+            limit = self.suspend_after
+            if limit and self.compute.is_up and self.compute.idle_for() > limit:
                 self.suspend()
 
     @property
