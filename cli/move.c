@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "cli/summary.h"
 #include "common/clock.h"
+#include "common/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@ struct move {
 	const struct opts *o;
 	enum move_kind kind;
 	uint64_t started_ms;
-	char *dir; /* resume: which run */
+	char *dir;     /* resume: which run */
+	char *dropped; /* a folder to be removed at the end, or NULL */
 	struct endpoints ends;
 	struct run_settings settings;
 	struct events *events;
@@ -150,6 +152,15 @@ static struct summary summary_of(const struct move *m)
 	};
 }
 
+/* A folder that the program named itself is worth nothing where the run was refused. */
+static void drop_folder(struct move *m, enum exit_status status)
+{
+	if (m->kind == MOVE_RESUME || opt_given(m->o, OPT_ID_RUN_DIR) || !m->run ||
+	    status != EXIT_REFUSED || has_written(m))
+		return;
+	m->dropped = strdup(run_dir(m->run));
+}
+
 /* Says how it ended; keeps it in the folder where there is one. */
 static int conclude(struct move *m, int failed, struct err *e)
 {
@@ -161,6 +172,8 @@ static int conclude(struct move *m, int failed, struct err *e)
 	summary_count(&s, &different, &unproven);
 	s.error = failed ? e : NULL;
 	s.status = failed ? status_of(m, e) : exit_of_proof(different, unproven);
+	drop_folder(m, s.status);
+	s.dir = m->dropped ? NULL : s.dir;
 	json_t *document = summary_json(&s);
 	if (!failed && run_finish(m->run, s.status == EXIT_DONE, document, &late)) {
 		json_decref(document);
@@ -191,6 +204,10 @@ static void release(struct move *m)
 		stop_done(&m->stop);
 	endpoints_done(&m->ends);
 	json_decref(m->timings);
+	struct err ignored = ERR_INIT;
+	if (m->dropped && file_remove_tree(m->dropped, &ignored))
+		say_warning("%s", ignored.text);
+	free(m->dropped);
 	free(m->dir);
 }
 

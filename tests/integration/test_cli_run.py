@@ -196,6 +196,11 @@ class Refused(Case):
         self.assertIn("--on-existing", err)
         self.assertEqual(TARGET.psql("SELECT * FROM plain"), [["-1", "mine"]])
 
+    def test_a_refused_run_leaves_no_folder_that_nobody_named(self):
+        _, err = self.run_("run", "--target", TARGET.uri(db="nowhere"), status=3)
+        self.assertIn("nowhere", err)
+        self.assertEqual(os.listdir(self.folder + "/neonferry-runs"), [])
+
     def test_database_url_needs_a_yes(self):
         env = dict(self.env, DATABASE_URL=self.env["NEON_DATABASE_URL"])
         del env["NEON_DATABASE_URL"]
