@@ -239,6 +239,16 @@ int pg_execf(struct pg *pg, struct err *e, const char *fmt, ...)
 	return pg_exec(pg, text_str(&sql), e);
 }
 
+int pg_parse(struct pg *pg, const char *sql, struct err *e)
+{
+	if (check_usable(pg, e))
+		return -1;
+	start_clock(pg);
+	if (!PQsendPrepare(pg->conn, "", sql, 0, NULL))
+		return pgerr_set(e, pg->role, pg->conn, NULL, NULL);
+	return pg_flush(pg, e) ? -1 : pg_drain(pg, e);
+}
+
 int pg_query(struct pg *pg, const char *sql, PGresult **ret, struct err *e)
 {
 	return pg_send(pg, sql, e) ? -1 : read_results(pg, ret, e);

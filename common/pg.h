@@ -59,6 +59,12 @@ void pg_set_timeout(struct pg *pg, uint64_t ms);
 int pg_exec(struct pg *pg, const char *sql, struct err *e) MUST_CHECK;
 int pg_execf(struct pg *pg, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
+/*
+ * Has the server parse one statement without running it: its syntax, and for SELECT, INSERT, UPDATE,
+ * DELETE also the names in it.
+ */
+int pg_parse(struct pg *pg, const char *sql, struct err *e) MUST_CHECK;
+
 /* One statement that returns rows (text format). *ret is freed by PQclear(). */
 int pg_query(struct pg *pg, const char *sql, PGresult **ret, struct err *e) MUST_CHECK;
 int pg_queryf(struct pg *pg, PGresult **ret, struct err *e, const char *fmt, ...)

@@ -31,6 +31,30 @@ static int count_pending(const struct check *c)
 	return n;
 }
 
+static bool is_locked(const struct check *c, const char *relation)
+{
+	size_t i;
+	json_t *lock;
+
+	json_array_foreach(c->notes.locks, i, lock)
+		if (strcmp(json_string_value(json_object_get(lock, "relation")), relation) == 0)
+			return true;
+	return false;
+}
+
+/* An index that is not built CONCURRENTLY keeps writers out as long as it takes. */
+static void judge_builds(struct check *c, struct model_judgements *all)
+{
+	for (int i = 0; i < all->n; i++) {
+		struct model_judgement *j = &all->list[i];
+		if (j->change.before || j->change.attribute || strcmp(j->change.after->kind, "index") != 0 ||
+		    !is_locked(c, j->change.after->table) || j->severity != MODEL_SAFE)
+			continue;
+		j->severity = MODEL_REVIEW;
+		text_add(&j->why, "writers wait while it is built (CREATE INDEX CONCURRENTLY does without)");
+	}
+}
+
 static int judge(struct check *c, struct migration_check *ret, const struct model *before,
 		 const struct model *after, struct err *e)
 {
@@ -38,7 +62,10 @@ static int judge(struct check *c, struct migration_check *ret, const struct mode
 	AUTO_MODEL_JUDGEMENTS struct model_judgements j = { 0 };
 
 	if (model_compare(&changes, before, after, c->ignore, NULL, e) ||
-	    model_judge(&j, &changes, before, after, e) || model_effects(&j, c->pg, e))
+	    model_judge(&j, &changes, before, after, e))
+		return -1;
+	judge_builds(c, &j);
+	if (model_effects(&j, c->pg, e))
 		return -1;
 	ret->changes = model_judgements_json(&j);
 	ret->safe = j.counts[MODEL_SAFE];

@@ -179,8 +179,8 @@ static const char grants_sql[] =
 	" pg_catalog.has_table_privilege($1::pg_catalog.name, c.oid, p) GROUP BY c.oid"
 	" UNION ALL SELECT c.oid::pg_catalog.regclass::pg_catalog.text, 'USAGE' FROM pg_catalog.pg_class c"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND n.nspname !~"
-	" '^pg_' AND n.nspname NOT IN ('neonferry', 'neon', 'neon_migration') AND NOT"
-	" pg_catalog.has_sequence_privilege($1::pg_catalog.name, c.oid, 'USAGE') ORDER BY 1";
+	" '^pg_' AND n.nspname NOT IN ('neonferry', 'neon', 'neon_migration') AND CASE WHEN c.relkind = 'S'"
+	" THEN NOT pg_catalog.has_sequence_privilege($1::pg_catalog.name, c.oid, 'USAGE') END ORDER BY 1";
 
 int migration_grants(json_t **ret, struct pg *pg, const char *role, struct err *e)
 {
