@@ -16,9 +16,9 @@
 
 struct program {
 	const char *const *argv; /* argv[0] is the path; looked up in PATH without a slash */
-	char *const *env;	 /* NULL: ours */
-	enum err_kind blame;	 /* kind of the error when it fails */
-	struct stop *stop;	 /* may be NULL; at STOP_DRAIN the program is ended */
+	char *const *env;        /* NULL: ours */
+	enum err_kind blame;     /* kind of the error when it fails */
+	struct stop *stop;       /* may be NULL; at STOP_DRAIN the program is ended */
 };
 
 /*

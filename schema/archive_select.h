@@ -1,5 +1,6 @@
 /*
- * archive_select - only some tables of an archive, with all that they need. Private to schema/archive*.
+ * archive_select - only some tables of an archive, with all that they need. Private to
+ * schema/archive*.
  *
  * pg_dump --table leaves out the schemas, types and functions that a table needs; so the archive is
  * always whole and what is not wanted goes here, by the dependencies that it records.

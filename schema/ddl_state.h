@@ -53,8 +53,8 @@ char *ddl_state_record(const struct ddl *d, const struct archive *a, int entry, 
 		       enum ddl_outcome outcome, const char *why);
 
 /*
- * How DROP names an operator, operator class or family: "app.+ (integer, NONE)". These need more than
- * the tag. False for other types.
+ * How DROP names an operator, operator class or family: "app.+ (integer, NONE)". These need more
+ * than the tag. False for other types.
  */
 bool ddl_state_operator(const struct archive_entry *entry, struct text *ret);
 
