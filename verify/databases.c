@@ -18,7 +18,7 @@ static int open_plain(struct databases *ends, enum pg_role role, struct stop *st
 	pg_close(ends->plain[role]);
 	ends->plain[role] = NULL;
 	return session_open(&ends->plain[role], ends->conn[role], "verify", stop,
-			    clock_ms() + SESSION_PATIENCE_MS, e);
+			    clock_ms() + ends->patience_ms, e);
 }
 
 static int open_snapshot(struct databases *ends, struct stop *stop, struct err *e)
@@ -30,7 +30,7 @@ static int open_snapshot(struct databases *ends, struct stop *stop, struct err *
 	free(ends->snapshot);
 	ends->snapshot = NULL;
 	if (session_open(&ends->snapshot_session, ends->conn[PG_SOURCE], "verify snapshot", stop,
-			 clock_ms() + SESSION_PATIENCE_MS, e) ||
+			 clock_ms() + ends->patience_ms, e) ||
 	    pg_begin(ends->snapshot_session, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
 	    pg_value(ends->snapshot_session, "SELECT pg_export_snapshot()", &ends->snapshot, e))
 		return err_note(e, "taking a snapshot of the source to verify against");
@@ -44,27 +44,48 @@ int databases_mend(struct databases *ends, struct stop *stop, struct err *e)
 	return open_snapshot(ends, stop, e);
 }
 
-static int read_catalogs(struct databases *ends, const struct catalog_filter *filter, struct err *e)
+static int read_catalog(struct databases *ends, enum pg_role role,
+			const struct catalog_filter *filter, struct stop *stop, struct err *e)
+{
+	uint64_t deadline = clock_ms() + SESSION_PATIENCE_MS;
+	unsigned attempt = 1;
+	struct err failed;
+
+	for (;;) {
+		struct pg *pg = role == PG_SOURCE ? ends->snapshot_session : ends->plain[role];
+
+		failed = ERR_INIT;
+		if (catalog_read(&ends->catalog[role], pg, filter, &failed) == 0)
+			return 0;
+		if (!session_again(&failed, &attempt, deadline, stop)) {
+			*e = failed;
+			return err_note(e, "reading the %s's catalog", pg_role_name(role));
+		}
+		if (databases_mend(ends, stop, e))
+			return -1;
+	}
+}
+
+static int read_catalogs(struct databases *ends, const struct catalog_filter *filter,
+			 struct stop *stop, struct err *e)
 {
 	bool source = ends->conn[PG_SOURCE] != NULL;
 
-	if (source && catalog_read(&ends->catalog[PG_SOURCE], ends->snapshot_session, filter, e))
-		return err_note(e, "reading the source's catalog");
-	if (catalog_read(&ends->catalog[PG_TARGET], ends->plain[PG_TARGET], source ? NULL : filter,
-			 e))
-		return err_note(e, "reading the target's catalog");
-	return 0;
+	if (source && read_catalog(ends, PG_SOURCE, filter, stop, e))
+		return -1;
+	return read_catalog(ends, PG_TARGET, source ? NULL : filter, stop, e);
 }
 
 int databases_open(struct databases *ret, const struct conn *source, const struct conn *target,
 		   const struct catalog_filter *filter, struct stop *stop, struct err *e)
 {
-	struct databases ends = { .conn = { source, target } };
+	struct databases ends = { .conn = { source, target }, .patience_ms = SESSION_FIRST_MS };
 
-	if (databases_mend(&ends, stop, e) || read_catalogs(&ends, filter, e)) {
+	if (databases_mend(&ends, stop, e) || read_catalogs(&ends, filter, stop, e)) {
 		databases_close(&ends);
 		return -1;
 	}
+	ends.patience_ms = SESSION_PATIENCE_MS;
 	*ret = ends;
 	return 0;
 }

@@ -18,6 +18,7 @@ struct databases {
 	struct pg *snapshot_session; /* of the source, in a read-only transaction; or NULL */
 	char *snapshot;              /* exported by it */
 	struct catalog *catalog[2];
+	uint64_t patience_ms; /* of databases_mend() */
 };
 
 /* Connects with patience. filter applies to the source, or to the target where there is none. */

@@ -84,8 +84,7 @@ static void run_task(const struct pool *p, struct pool_task *t, struct pg **pg)
 	for (;;) {
 		e = ERR_INIT;
 		t->failed = run_once(p, t, pg, &e) != 0;
-		if (!t->failed ||
-		    !session_again(&e, &attempt, start + SESSION_PATIENCE_MS, p->stop))
+		if (!t->failed || !session_again(&e, &attempt, start + p->patience_ms, p->stop))
 			break;
 	}
 	t->err = e;

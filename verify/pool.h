@@ -27,7 +27,8 @@ struct pool {
 	const struct conn *conns[2]; /* by enum pg_role; NULL: no task of that end */
 	const char *snapshot;        /* of the source, exported by a session that stays; or NULL */
 	int jobs;
-	struct stop *stop;                                /* may be NULL */
+	uint64_t patience_ms; /* how long an end that is away is waited for */
+	struct stop *stop;    /* may be NULL */
 	void (*progress)(void *ctx, int done, int total); /* may be NULL */
 	void *progress_ctx;
 };

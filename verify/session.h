@@ -11,6 +11,8 @@
 
 /* How long a server that is away (suspend, restart, resize) is waited for. */
 #define SESSION_PATIENCE_MS (10ull * 60 * 1000)
+/* The same before anything was done: an address that is wrong should be told soon. */
+#define SESSION_FIRST_MS 20000ull
 
 /*
  * Connects; attempts that may succeed later (e->next) are repeated until `deadline` (clock_ms()

@@ -405,6 +405,8 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 
 	if (databases_open(&r->ends, source, target, &s->filter, s->stop, e) || new_document(r, e))
 		return -1;
+	if (s->patience_ms > 0)
+		r->ends.patience_ms = s->patience_ms;
 	json_object_set_new(r->doc, "source", databases_identity(&r->ends, PG_SOURCE));
 	json_object_set_new(r->doc, "target", databases_identity(&r->ends, PG_TARGET));
 	catalogs[0] = r->ends.catalog[0];
@@ -419,6 +421,7 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 	r->pool = (struct pool){ .conns = { source, target },
 				 .snapshot = r->ends.snapshot,
 				 .jobs = s->jobs > 0 ? s->jobs : 1,
+				 .patience_ms = r->ends.patience_ms,
 				 .stop = s->stop,
 				 .progress = progress,
 				 .progress_ctx = r };

@@ -51,6 +51,7 @@ struct verify_settings {
 	int max_rows;             /* differing rows described a table; 0: 100 */
 	const char *diff_file;    /* every differing row, a line of JSON each; NULL: not written */
 	bool include_values;      /* values of differing columns in the report */
+	uint64_t patience_ms;     /* for an end that goes away meanwhile; 0: ten minutes */
 	double max_latency_ratio; /* target / source; 0: not judged */
 	double margin;            /* how much recall may be lower; 0: 0.01 */
 	/*

@@ -3,7 +3,7 @@
  *
  *   verify_tool SOURCE|- TARGET [level=N] [table=T]... [collection=C]... [KEY=VALUE]...
  *
- * keys: jobs, sample, seed, max_rows, diff, values, ratio, margin, waivers (a file),
+ * keys: jobs, sample, seed, patience (ms), max_rows, diff, values, ratio, margin, waivers (a file),
  * report (a folder). Exits as the
  * verdict says, 3 where there is no report.
  */
@@ -40,6 +40,8 @@ static int take(struct args *a, const char *arg, struct err *e)
 		s->jobs = (int)strtol(value, NULL, 10);
 	else if (IS("sample"))
 		s->sample = (int)strtol(value, NULL, 10);
+	else if (IS("patience"))
+		s->patience_ms = strtoull(value, NULL, 10);
 	else if (IS("seed"))
 		s->seed = strtoull(value, NULL, 10);
 	else if (IS("max_rows"))
