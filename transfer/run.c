@@ -14,108 +14,6 @@
 /* How often the run goes on by itself after a server was away, without having loaded anything since. */
 #define GO_ON_ATTEMPTS 6
 
-/* --- settings --- */
-
-static void fill_defaults(struct run_settings *s)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int n = cpus > 0 && cpus < 64 ? (int)cpus : 2;
-
-	if (s->jobs <= 0)
-		s->jobs = n <= 2 ? 1 : (n < 8 ? n / 2 : 4);
-	if (s->workers <= 0)
-		s->workers = n <= 2 ? 2 : (n < 8 ? n : 8);
-	if (s->senders <= 0)
-		s->senders = n <= 2 ? 2 : (n < 8 ? n : 8);
-	if (s->chunk_size == 0)
-		s->chunk_size = (uint64_t)16 << 20;
-	if (s->memory == 0)
-		s->memory = (uint64_t)256 << 20;
-	if (s->snapshot_ttl_ms == 0)
-		s->snapshot_ttl_ms = (uint64_t)24 * 3600 * 1000;
-}
-
-static const char *const spill_names[] = { "always", "overflow", "none" };
-static const char *const existing_names[] = { "refuse", "truncate", "append" };
-
-static json_t *list_json(const char *const *list, int n)
-{
-	json_t *a = json_array();
-
-	for (int i = 0; i < n; i++)
-		json_array_append_new(a, json_string(list[i]));
-	return a;
-}
-
-/* Who the run is: what must not change between its processes. No password in it. */
-static json_t *identity_json(const struct conn *source, const struct conn *target,
-			     const struct run_settings *s)
-{
-	AUTO(free) char *from = conn_public_string(source), *to = conn_public_string(target);
-	char now[CLOCK_ISO_LEN];
-	json_t *j;
-
-	clock_iso(now);
-	if (!from || !to)
-		return NULL;
-	j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "format", 1, "started", now, "source", from,
-		      "target", to, "spill", spill_names[s->spill], "existing",
-		      existing_names[s->existing]);
-	json_object_set_new(j, "schema", json_boolean(s->schema));
-	json_object_set_new(j, "data", json_boolean(s->data));
-	json_object_set_new(j, "post", json_boolean(s->post));
-	json_object_set_new(j, "tables", list_json(s->tables, s->n_tables));
-	json_object_set_new(j, "excluded", list_json(s->excluded, s->n_excluded));
-	json_object_set_new(j, "collections", list_json(s->collections, s->n_collections));
-	json_object_set_new(j, "collection_columns",
-			    list_json(s->collection_columns, s->n_collection_columns));
-	return j;
-}
-
-/* Borrowed from the identity, so that a resume works on what the run was begun with. */
-static int take_list(const json_t *j, const char *key, const char *const **ret, int *ret_n,
-		     struct err *e)
-{
-	const json_t *list = json_object_get(j, key), *item;
-	const char **names = calloc(json_array_size(list) + 1, sizeof(*names));
-	size_t i;
-
-	if (!names)
-		return err_nomem(e);
-	json_array_foreach(list, i, item)
-		names[i] = json_string_value(item) ? json_string_value(item) : "";
-	*ret = names;
-	*ret_n = (int)json_array_size(list);
-	return 0;
-}
-
-static int index_of(const char *name, const char *const *names, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (name && strcmp(name, names[i]) == 0)
-			return i;
-	return 0;
-}
-
-static int take_identity(struct run *r, struct err *e)
-{
-	const json_t *j = r->dir.identity;
-	struct run_settings *s = &r->settings;
-
-	s->schema = json_is_true(json_object_get(j, "schema"));
-	s->data = json_is_true(json_object_get(j, "data"));
-	s->post = json_is_true(json_object_get(j, "post"));
-	s->spill = (enum run_spill)index_of(json_string_value(json_object_get(j, "spill")), spill_names, 3);
-	s->existing = (enum run_existing)index_of(json_string_value(json_object_get(j, "existing")),
-						  existing_names, 3);
-	if (take_list(j, "tables", &s->tables, &s->n_tables, e) < 0 ||
-	    take_list(j, "excluded", &s->excluded, &s->n_excluded, e) < 0 ||
-	    take_list(j, "collections", &s->collections, &s->n_collections, e) < 0 ||
-	    take_list(j, "collection_columns", &s->collection_columns, &s->n_collection_columns, e) < 0)
-		return -1;
-	return 0;
-}
-
 /* --- making and finding --- */
 
 static int new_run(struct run **ret, const struct conn *source, const struct conn *target,
@@ -130,7 +28,7 @@ static int new_run(struct run **ret, const struct conn *source, const struct con
 	r->target = target;
 	r->settings = *s;
 	r->events = events;
-	fill_defaults(&r->settings);
+	run_fill_defaults(&r->settings);
 	r->facts = json_object();
 	r->progress.started_ms = clock_ms();
 	if (!r->facts || stop_init(&r->stop, e) < 0) {
@@ -216,13 +114,41 @@ int run_load(struct run **ret, const char *dir, const struct conn *source, const
 
 	if (new_run(&r, source, target, s, events, e) < 0)
 		return -1;
-	if (rundir_open(&r->dir, dir, e) < 0 || take_identity(r, e) < 0 || check_ends(r, e) < 0 ||
+	if (rundir_open(&r->dir, dir, e) < 0 || run_take_identity(r, e) < 0 || check_ends(r, e) < 0 ||
 	    rundir_lock(&r->dir, e) < 0 || log_to_folder(r, e) < 0) {
 		run_free(r);
 		return -1;
 	}
 	*ret = r;
 	return 0;
+}
+
+/*
+ * The same folder again goes on with the run in it. As long as nothing was planned (a refusal, say),
+ * the settings given now count; after that they must be those it was begun with.
+ */
+static int join_run(struct run **ret, const char *dir, const struct conn *source,
+		    const struct conn *target, const struct run_settings *s, struct events *events,
+		    struct err *e)
+{
+	struct run_settings filled = *s;
+	struct run *r = NULL;
+	json_t *wanted;
+	int rc;
+
+	if (run_load(&r, dir, source, target, s, events, e) < 0)
+		return -1;
+	run_fill_defaults(&filled);
+	wanted = run_identity_json(source, target, &filled);
+	if (!wanted)
+		rc = err_nomem(e);
+	else if (plan_newest(r->dir.path) == 0)
+		rc = rundir_renew(&r->dir, wanted, e);
+	else
+		rc = run_refuse_other_settings(r, wanted, e);
+	json_decref(wanted);
+	run_free(r);
+	return rc < 0 ? -1 : run_load(ret, dir, source, target, s, events, e);
 }
 
 int run_create(struct run **ret, const char *dir, const struct conn *source,
@@ -234,13 +160,13 @@ int run_create(struct run **ret, const char *dir, const struct conn *source,
 	int rc;
 
 	if (dir && rundir_is_run(dir))
-		return run_load(ret, dir, source, target, s, events, e);
+		return join_run(ret, dir, source, target, s, events, e);
 	if (new_run(&r, source, target, s, events, e) < 0)
 		return -1;
-	identity = identity_json(source, target, &r->settings);
+	identity = run_identity_json(source, target, &r->settings);
 	rc = identity ? rundir_create(&r->dir, dir, identity, e) : err_nomem(e);
 	json_decref(identity);
-	if (rc < 0 || take_identity(r, e) < 0 || log_to_folder(r, e) < 0) {
+	if (rc < 0 || run_take_identity(r, e) < 0 || log_to_folder(r, e) < 0) {
 		run_free(r);
 		return -1;
 	}
@@ -287,7 +213,8 @@ static void release_source(void *ctx)
 	struct err e = ERR_INIT;
 	bool complete = false;
 
-	if (registry_is_complete(r->known, r->plan, -1, &complete, &e) < 0 || !complete)
+	if (registry_is_complete(r->known, r->plan, -1, &complete, &e) < 0 || !complete ||
+	    (!run_capture_is_complete(r) && !run_found_is_whole(r)))
 		return;
 	if (run_mark_complete(r, &e) == 0)
 		holder_release(r->dir.path);

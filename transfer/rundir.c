@@ -75,10 +75,24 @@ static char *default_path(const char *name)
 	return text_take(&t, &ignored);
 }
 
+int rundir_renew(struct rundir *d, const json_t *identity, struct err *e)
+{
+	AUTO(free) char *file = rundir_file(d, "run.json");
+	json_t *copy = json_deep_copy(identity);
+
+	if (!copy || !file) {
+		json_decref(copy);
+		return err_nomem(e);
+	}
+	json_object_set_new(copy, "run", json_string(d->name));
+	json_decref(d->identity);
+	d->identity = copy;
+	return file_write_json(file, copy, e);
+}
+
 int rundir_create(struct rundir *d, const char *path, const json_t *identity, struct err *e)
 {
 	AUTO(free) char *fallback = NULL;
-	AUTO(free) char *file = NULL;
 
 	*d = (struct rundir){ .lock_fd = -1 };
 	new_name(d->name);
@@ -96,12 +110,7 @@ int rundir_create(struct rundir *d, const char *path, const json_t *identity, st
 		return -1;
 	if (chmod(d->path, 0700) < 0)
 		return err_sys(e, ERR_DISK, errno, "cannot close %s to others", d->path);
-	d->identity = json_deep_copy(identity);
-	file = rundir_file(d, "run.json");
-	if (!d->identity || !file)
-		return err_nomem(e);
-	json_object_set_new(d->identity, "run", json_string(d->name));
-	return file_write_json(file, d->identity, e);
+	return rundir_renew(d, identity, e);
 }
 
 static int read_identity(struct rundir *d, struct err *e)

@@ -17,6 +17,8 @@ struct rundir {
 /* Makes a new folder with a fresh run name. A folder that is not empty and no run: ERR_USAGE. */
 int rundir_create(struct rundir *d, const char *path, const json_t *identity, struct err *e)
 	MUST_CHECK;
+/* Other settings for a run that has not begun: run.json is written anew, the name stays. */
+int rundir_renew(struct rundir *d, const json_t *identity, struct err *e) MUST_CHECK;
 /* Opens an existing one: by path, or by name below ./neonferry-runs. Missing: ERR_USAGE. */
 int rundir_open(struct rundir *d, const char *path, struct err *e) MUST_CHECK;
 /* Exclusive lock; held by another process: ERR_RESUME. */

@@ -32,6 +32,16 @@ struct run {
 	json_t *facts;
 };
 
+/* --- runsettings.c --- */
+void run_fill_defaults(struct run_settings *s);
+/* Who the run is and what it keeps; no password. New reference, NULL without memory. */
+json_t *run_identity_json(const struct conn *source, const struct conn *target,
+			  const struct run_settings *s);
+/* The folder's settings into r->settings; lists borrow from the identity. */
+int run_take_identity(struct run *r, struct err *e) MUST_CHECK;
+/* ERR_USAGE where `wanted` (an identity) differs in what a run must keep. */
+int run_refuse_other_settings(const struct run *r, const json_t *wanted, struct err *e) MUST_CHECK;
+
 /* A run without folder or lock, for looking only. */
 int run_new_for_plan(struct run **ret, const struct conn *source, const struct conn *target,
 		     const struct run_settings *s, struct err *e) MUST_CHECK;
@@ -53,6 +63,9 @@ int run_has_objects(struct run *r, bool *ret, struct err *e) MUST_CHECK;
 /* --- runknown.c --- */
 /* Known chunks from the spill folder and the ledger. */
 int run_read_known(struct run *r, struct err *e) MUST_CHECK;
+
+/* False where a file of an earlier process turned out damaged: its chunk is not known any more. */
+bool run_found_is_whole(struct run *r);
 
 /* --- runsnapshot.c --- */
 /* A new holder; source_pg in a transaction with its snapshot, source_catalog as it shows it. */
