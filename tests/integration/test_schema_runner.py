@@ -2,11 +2,14 @@
 """schema status, apply and rollback against a real server: what is applied, what a fault leaves."""
 
 import os
+import shutil
+import socket
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, MIGRATIONS, make_target, wait_until  # noqa: E402
+from cluster import FERRY, MIGRATIONS, free_port, make_dir, make_source, make_target, wait_until  # noqa: E402
 from schema_cli import Folder, Running, schema, states  # noqa: E402
 
 TWO = {
@@ -384,6 +387,37 @@ class Locks(Base):
             first.wait().ok()
             self.assertEqual(waiting.wait().ok().json["applied"], [])
         self.assertEqual(self.value("SELECT count(*) FROM schema_migrations"), "1")
+
+
+@unittest.skipUnless(shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin"),
+                     "no pgbouncer here")
+class Pooler(unittest.TestCase):
+    def test_a_pooler_in_between_is_found_out_and_refused(self):
+        with make_source() as server, Folder(TWO) as folder:
+            port, home = free_port(), make_dir()
+            with open(home + "/bouncer.ini", "w") as f:
+                f.write("[databases]\n* = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\n"
+                        "listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\n"
+                        "pool_mode = transaction\n" % (server.port, port))
+            name = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+            bouncer = subprocess.Popen([name, "-q", home + "/bouncer.ini"], stderr=subprocess.DEVNULL,
+                                       user="postgres" if os.geteuid() == 0 else None)
+            try:
+                wait_until(lambda: listens(port))
+                uri = "postgresql://postgres@127.0.0.1:%d/chat_pgvector" % port
+                refused = schema(None, "apply", folder, uri=uri)
+                self.assertEqual(refused.status, 3, refused.err)
+                self.assertIn("a pooler is in between", refused.err)
+                self.assertEqual(server.value("SELECT to_regclass('users')"), None)
+            finally:
+                bouncer.terminate()
+                bouncer.wait()
+                shutil.rmtree(home)
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":
