@@ -246,7 +246,7 @@ class Neon:
         self.outward = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.outward.check_hostname, self.outward.verify_mode = False, ssl.CERT_NONE
         self._conf, self._names = dict(conf or {}), endpoints
-        self._endpoints, self._listener, self._threads = {}, None, []
+        self._endpoints, self._listener, self._threads, self._tasks = {}, None, [], set()
 
     @property
     def endpoint(self):
@@ -323,7 +323,9 @@ class Neon:
         while True:
             sock, _ = await self.loop.sock_accept(self._listener)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.loop.create_task(self._connection(sock))
+            task = self.loop.create_task(self._connection(sock))
+            self._tasks.add(task)  # the loop itself would let it be collected
+            task.add_done_callback(self._tasks.discard)
 
     async def _connection(self, sock):
         pair = Pair(None)

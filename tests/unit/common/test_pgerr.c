@@ -305,6 +305,15 @@ static const struct sample samples[] = {
 	  "lost synchronization with server", ERR_NETWORK, ERR_RETRY_ASK },
 
 	/* the rest */
+	/* errors of the compute at the connect, of which the proxy leaves only the text */
+	{ NEON("database \"nowhere\" does not exist"), "XX000", "\" does not exist", BY_ROLE,
+	  ERR_GIVE_UP },
+	{ NEON("permission denied for database \"d\""), "XX000", "permission denied for database",
+	  BY_ROLE, ERR_GIVE_UP },
+	{ NEON("database \"d\" is not currently accepting connections"), "XX000",
+	  "is not currently accepting connections", BY_ROLE, ERR_GIVE_UP },
+	{ NEON("too many connections for role \"r\""), "", "too many connections for", BY_ROLE,
+	  ERR_RETRY },
 	{ "XX000", "cache lookup failed for type 1", "", "", BY_ROLE, ERR_GIVE_UP },
 	{ "", "", "", "", BY_ROLE, ERR_GIVE_UP },
 };
