@@ -501,8 +501,8 @@ int compare_extensions(struct comparison *ret, const struct catalog *source,
 
 /* --- all --- */
 
-static int compare_databases(struct comparison *ret, const struct catalog *source,
-			     const struct catalog *target, struct err *e)
+int compare_databases(struct comparison *ret, const struct catalog *source,
+		      const struct catalog *target, struct err *e)
 {
 	if (strcmp(target->encoding, "UTF8") != 0)
 		return add(ret, e, DIFFERENCE_ERROR, about("database", target->database),

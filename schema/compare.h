@@ -55,6 +55,10 @@ int compare_extensions(struct comparison *ret, const struct catalog *source,
 		       const struct catalog *target, const struct compare_options *options,
 		       struct err *e) MUST_CHECK;
 
+/* Only what holds for a database as a whole: its encoding. */
+int compare_databases(struct comparison *ret, const struct catalog *source,
+		      const struct catalog *target, struct err *e) MUST_CHECK;
+
 void comparison_done(struct comparison *c);
 const char *difference_severity_name(enum difference_severity severity); /* "note", ... */
 

@@ -94,6 +94,13 @@ static int refuse(struct err *e, const char *what, const char *name, const char 
 	return err_hint(e, "%s", hint);
 }
 
+static int refuse_reading(const struct table *t, struct err *e)
+{
+	return refuse(e, "may not be read by this role", t->qname,
+		      "GRANT SELECT on it (and USAGE on its schema) to the role, or leave it out with "
+		      "--exclude-table");
+}
+
 static int check_source(const struct table *t, struct err *e)
 {
 	if (t->kind == 'f')
@@ -103,12 +110,22 @@ static int check_source(const struct table *t, struct err *e)
 		return refuse(e, "is not a heap table, so it cannot be read in ranges", t->qname,
 			      "leave it out with --exclude-table, or convert it to heap first");
 	if (!t->can_select)
-		return refuse(e, "may not be read by this role", t->qname,
-			      "GRANT SELECT on it to the role, or leave it out with --exclude-table");
+		return refuse_reading(t, e);
 	if (t->rls_blocks_us)
 		return refuse(e, "has row-level security that applies to this role, "
 				 "so rows would silently be missing", t->qname,
 			      "connect as the owner or as a role with BYPASSRLS");
+	return 0;
+}
+
+int plan_check_rights(const struct catalog *source, struct err *e)
+{
+	for (int i = 0; i < source->n_tables; i++) {
+		const struct table *t = &source->tables[i];
+
+		if ((t->kind == 'r' || t->kind == 'p') && !t->can_select)
+			return refuse_reading(t, e);
+	}
 	return 0;
 }
 

@@ -92,6 +92,9 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
 	      const struct catalog *source, const struct run_settings *s, struct err *e) MUST_CHECK;
 void plan_free(struct plan *p);
 
+/* Before tables are locked, which needs the same right: ERR_REFUSED for one that we may not read. */
+int plan_check_rights(const struct catalog *source, struct err *e) MUST_CHECK;
+
 /*
  * Finds each table's place in the target and compares the two: differences that would lose or change
  * data are ERR_REFUSED, all of a table at once. A leaf partition goes to the same leaf where bounds

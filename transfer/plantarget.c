@@ -40,6 +40,22 @@ static int refuse_differences(const struct comparison *c, struct err *e)
 	return hint ? err_hint(e, "%s", hint) : -1;
 }
 
+/* What holds for all tables: encoding, extensions. */
+static int check_databases(const struct catalog *source, const struct catalog *target,
+			   const struct run_settings *s, struct err *e)
+{
+	struct compare_options options = { .data_only = !s->schema };
+	struct comparison c = COMPARISON_INIT;
+	int rc = compare_databases(&c, source, target, e);
+
+	if (rc == 0)
+		rc = compare_extensions(&c, source, target, &options, e);
+	if (rc == 0 && c.n_errors > 0)
+		rc = refuse_differences(&c, e);
+	comparison_done(&c);
+	return rc;
+}
+
 static int check_differences(const struct catalog *source, const struct table *from,
 			     const struct catalog *target, const struct table *to,
 			     const struct run_settings *s, struct err *e)
@@ -96,6 +112,8 @@ static int missing(const struct table *from, struct err *e)
 int plan_match_target(struct plan *p, const struct catalog *source, const struct catalog *target,
 		      const struct run_settings *s, bool may_be_missing, struct err *e)
 {
+	if (check_databases(source, target, s, e) < 0)
+		return -1;
 	for (int i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];
 		const struct table *from = catalog_table(source, t->schema, t->name);

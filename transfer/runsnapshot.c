@@ -84,7 +84,7 @@ static int take_snapshot_once(struct run *r, struct err *e)
 	int n = 0;
 
 	if (run_open_source(r, e) < 0 || run_read_catalog(r, r->source_pg, true, &before, e) < 0 ||
-	    list_relations(before, &relations, &n, e) < 0)
+	    plan_check_rights(before, e) < 0 || list_relations(before, &relations, &n, e) < 0)
 		return -1;
 	if (holder_start(r->dir.path, r->source, r->dir.name, relations, n, r->settings.snapshot_ttl_ms,
 			 &r->stop, note_holder, r, &r->holder, e) < 0)

@@ -166,8 +166,10 @@ int run_enter_ledger(struct run *r, struct err *e)
 	if (pg_value(r->target_pg, "SELECT pg_catalog.pg_current_wal_flush_lsn()", &lsn, &ignored) == 0 && lsn)
 		run_fact(r, "target_lsn_before", json_string(lsn));
 	r->written = true;
-	if (ledger_install(r->target_pg, e) < 0 || run_is_known(r, &known, e) < 0)
+	if (ledger_install(r->target_pg, e) < 0 || run_is_known(r, &known, e) < 0) {
+		r->written = r->plan || !e->sqlstate[0]; /* the server said no: nothing is there */
 		return err_note(e, "preparing the ledger in the target");
+	}
 	if (known)
 		return ledger_take_over(r->target_pg, r->dir.name, &r->generation, e);
 	if (r->plan) {
