@@ -2,14 +2,13 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import Cluster, SqlError, make_dir, make_source, make_target, wait_until  # noqa: E402
+from cluster import SqlError, make_dir, make_source, make_target, wait_until  # noqa: E402
 from moving import NEONFERRY, Folder, assert_same, environment, neonferry, rows  # noqa: E402
 
 USAGE, REFUSED, ACT, DIFFERENT = 2, 3, 5, 7
@@ -333,7 +332,7 @@ class Rights(Case):
         self.source.create_role("half_reader")
         self.there("CREATE TABLE t (id serial); GRANT SELECT ON t TO half_reader")
         done = self.run_it(source=self.source.uri(self.db, user="half_reader"))
-        self.check(done, REFUSED, "t_id_seq", hint="(?i)grant")
+        self.check(done, REFUSED, "t_id_seq", hint=".*(GRANT|grant)")
         self.check_untouched()
 
     def test_forced_row_level_security_on_the_target(self):
