@@ -141,14 +141,13 @@ static int add_before(struct run *r, struct run_results *res, struct err *e)
 static json_t *left_out_json(struct run *r)
 {
 	json_t *list = r->plan ? json_deep_copy(r->plan->left_out) : json_array();
+	json_t *schema = r->archive ? archive_left_out(r->archive) : json_array();
 
-	for (int i = 0; r->archive && i < r->archive->n_entries; i++) {
-		const struct archive_entry *entry = &r->archive->entries[i];
-
-		if (entry->left_out)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "what", entry->type, "name",
-							      entry->tag, "why", entry->left_out));
+	if (!list || !schema || json_array_extend(list, schema) < 0) {
+		json_decref(list);
+		list = NULL;
 	}
+	json_decref(schema);
 	return list;
 }
 
