@@ -267,10 +267,21 @@ static bool folder_is_ours(const char *path, int lock_fd)
 	       there.st_dev == ours.st_dev;
 }
 
+static uint64_t time_to_live(const struct task *t)
+{
+#ifdef NEONFERRY_FAULTS
+	const char *ms = getenv("NEONFERRY_TEST_TTL_MS"); /* builds for tests only */
+
+	if (ms)
+		return strtoull(ms, NULL, 10);
+#endif
+	return t->ttl_ms;
+}
+
 static void hold(struct pg *pg, int signals, int lock_fd, const struct task *t)
 {
 	AUTO(free) char *path = file_path(t->dir, "holder.lock");
-	uint64_t deadline = clock_deadline(t->ttl_ms);
+	uint64_t deadline = clock_deadline(time_to_live(t));
 
 	while (path && clock_left(deadline) != 0 && folder_is_ours(path, lock_fd)) {
 		struct pollfd p[2] = { { .fd = signals, .events = POLLIN },

@@ -208,23 +208,106 @@ int registry_add(struct registry *r, const struct chunk *c, bool on_disk, bool l
 	return rc;
 }
 
-void registry_remove(struct registry *r, const struct chunk *c)
+int registry_add_found(struct registry *r, const struct chunk *c, struct err *e)
+{
+	struct list *l;
+	int at;
+
+	if (registry_add(r, c, true, false, e) < 0)
+		return -1;
+	pthread_mutex_lock(&r->mu);
+	l = &r->tables[c->table];
+	at = lower_bound(l, c);
+	l->entries[at]->found = true;
+	pthread_mutex_unlock(&r->mu);
+	return 0;
+}
+
+void registry_mark_whole(struct registry *r, const struct chunk *c)
 {
 	struct list *l = &r->tables[c->table];
-	struct registry_entry *gone = NULL;
 	int at;
 
 	pthread_mutex_lock(&r->mu);
 	at = lower_bound(l, c);
-	if (at < l->n && same_place(&l->entries[at]->chunk, c)) {
-		gone = l->entries[at];
-		memmove(&l->entries[at], &l->entries[at + 1],
-			(size_t)(l->n - at - 1) * sizeof(*l->entries));
-		l->n--;
-	}
+	if (at < l->n && same_place(&l->entries[at]->chunk, c))
+		l->entries[at]->found = false;
 	pthread_mutex_unlock(&r->mu);
+}
+
+static int copy_found(const struct list *l, struct chunk ***list, int *n, struct err *e)
+{
+	struct chunk **grown;
+
+	if (l->n == 0)
+		return 0;
+	grown = realloc(*list, (size_t)(*n + l->n) * sizeof(struct chunk *));
+	if (!grown)
+		return err_nomem(e);
+	*list = grown;
+	for (int i = 0; i < l->n; i++) {
+		if (!l->entries[i]->found || l->entries[i]->loaded)
+			continue;
+		if (chunk_copy(&grown[*n], &l->entries[i]->chunk, e) < 0)
+			return -1;
+		(*n)++;
+	}
+	return 0;
+}
+
+int registry_list_found(struct registry *r, struct chunk ***ret, int *ret_n, struct err *e)
+{
+	struct chunk **list = NULL;
+	int n = 0, rc = 0;
+
+	pthread_mutex_lock(&r->mu);
+	for (int i = 0; i < r->n_tables && rc == 0; i++)
+		rc = copy_found(&r->tables[i], &list, &n, e);
+	pthread_mutex_unlock(&r->mu);
+	if (rc < 0) {
+		while (n > 0)
+			chunk_free(list[--n]);
+		free(list);
+		return -1;
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
+static void remove_at(struct list *l, int at)
+{
+	struct registry_entry *gone = l->entries[at];
+
+	memmove(&l->entries[at], &l->entries[at + 1], (size_t)(l->n - at - 1) * sizeof(*l->entries));
+	l->n--;
+	entry_free(gone);
+}
+
+static bool remove_chunk(struct registry *r, const struct chunk *c, bool only_found)
+{
+	struct list *l = &r->tables[c->table];
+	bool gone;
+	int at;
+
+	pthread_mutex_lock(&r->mu);
+	at = lower_bound(l, c);
+	gone = at < l->n && same_place(&l->entries[at]->chunk, c) &&
+	       (!only_found || (l->entries[at]->found && !l->entries[at]->loaded));
 	if (gone)
-		entry_free(gone);
+		remove_at(l, at);
+	pthread_mutex_unlock(&r->mu);
+	return gone;
+}
+
+bool registry_drop_found(struct registry *r, const struct chunk *c)
+{
+	return remove_chunk(r, c, true);
+}
+
+void registry_remove(struct registry *r, const struct chunk *c)
+{
+	(void)remove_chunk(r, c, false);
 }
 
 /* Walks the known chunks of a range and route and writes down what lies between them. */

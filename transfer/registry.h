@@ -30,6 +30,16 @@ void registry_free(struct registry *r);
  */
 int registry_add(struct registry *r, const struct chunk *c, bool on_disk, bool loaded,
 		 struct err *e) MUST_CHECK;
+/* A file of an earlier process: on disk, but nobody has read its bytes yet. */
+int registry_add_found(struct registry *r, const struct chunk *c, struct err *e) MUST_CHECK;
+/*
+ * Copies of the chunks that depend on such a file (found, not loaded, not yet seen to be whole);
+ * malloc'ed array of malloc'ed chunks. registry_mark_whole() takes one from the list.
+ */
+int registry_list_found(struct registry *r, struct chunk ***ret, int *ret_n, struct err *e) MUST_CHECK;
+void registry_mark_whole(struct registry *r, const struct chunk *c);
+/* Forgets it unless it was loaded in the meantime: true when forgotten. */
+bool registry_drop_found(struct registry *r, const struct chunk *c);
 /* Forgets a chunk (its file was damaged, its rows withdrawn). */
 void registry_remove(struct registry *r, const struct chunk *c);
 
@@ -47,6 +57,7 @@ int registry_is_complete(struct registry *r, const struct plan *p, int table, bo
 struct registry_entry {
 	struct chunk chunk;
 	bool on_disk, loaded;
+	bool found; /* on disk before this process: its bytes were not checked yet */
 };
 int registry_each(struct registry *r, int table,
 		  int (*fn)(void *ctx, struct registry_entry *entry, struct err *e), void *ctx,

@@ -308,8 +308,13 @@ static int begin_again(struct run *r, struct err *e)
 {
 	int alone;
 
-	if (plan_load(&r->plan, r->dir.path, 0, e) < 0 || read_archive(r, e) < 0 ||
-	    run_enter_ledger(r, e) < 0 || run_read_target_catalog(r, e) < 0 || run_read_known(r, e) < 0)
+	if (plan_load(&r->plan, r->dir.path, 0, e) < 0) {
+		if (e->kind == ERR_DISK)
+			e->kind = ERR_RESUME;
+		return -1;
+	}
+	if (read_archive(r, e) < 0 || run_enter_ledger(r, e) < 0 ||
+	    run_read_target_catalog(r, e) < 0 || run_read_known(r, e) < 0)
 		return -1;
 	alone = stands_alone(r, e);
 	if (alone != 0)

@@ -105,7 +105,7 @@ static int read_spill(struct run *r, struct err *e)
 		return -1;
 	for (int i = 0; i < n; i++) {
 		if (rc == 0)
-			rc = registry_add(r->known, list[i], true, false, e);
+			rc = registry_add_found(r->known, list[i], e);
 		atomic_fetch_add(&r->progress.spill_bytes, list[i]->file_bytes);
 		atomic_fetch_add(&r->progress.spill_files, 1);
 		chunk_free(list[i]);
@@ -135,4 +135,44 @@ int run_read_known(struct run *r, struct err *e)
 	    read_ledger_chunks(r, e) < 0)
 		return -1;
 	return registry_each(r->known, -1, count_known, r, e);
+}
+
+/* Reads one file of an earlier process through; 0 where it must not be relied on. */
+static int is_whole(struct run *r, struct chunk *c)
+{
+	struct err why = ERR_INIT;
+
+	if (c->raw_bytes == 0 || spill_read_data(r->dir.spill, r->dir.name, c, &why) == 0) {
+		registry_mark_whole(r->known, c);
+		return 1;
+	}
+	if (!registry_drop_found(r->known, c))
+		return 1; /* loaded in the meantime */
+	spill_put_aside(r->dir.spill, c);
+	event_emit(r->events, EVENT_WARNING, "spill.damaged", NULL,
+		   "a spill file of %s is not used: %s; its rows will be read again",
+		   r->plan->tables[c->table].qname, why.text);
+	return 0;
+}
+
+/*
+ * What this process did not write itself is read through before the source is let go: as long as the
+ * snapshot lives, a damaged file costs its own rows only. The senders go on meanwhile.
+ */
+bool run_found_is_whole(struct run *r)
+{
+	struct err ignored = ERR_INIT;
+	struct chunk **list = NULL;
+	bool whole = true;
+	int n = 0;
+
+	if (registry_list_found(r->known, &list, &n, &ignored) < 0)
+		return false;
+	for (int i = 0; i < n; i++) {
+		if (whole && stop_level(&r->stop) == STOP_NO)
+			whole = is_whole(r, list[i]);
+		chunk_free(list[i]);
+	}
+	free(list);
+	return whole && stop_level(&r->stop) == STOP_NO;
 }

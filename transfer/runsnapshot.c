@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "transfer/existing.h"
 #include "transfer/reproof.h"
+#include "transfer/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define LIST_ATTEMPTS 5
 /* Who waits for an exclusive lock stands in front of us, behind the holder: not for ever. */
 #define LOCK_WAIT "60s"
+#define LOCK_TRY  "3s"
 
 static bool is_locked(const struct table *t)
 {
@@ -83,7 +85,9 @@ static int take_snapshot_once(struct run *r, struct err *e)
 	AUTO(free) struct holder_relation *relations = NULL;
 	int n = 0;
 
-	if (run_open_source(r, e) < 0 || run_read_catalog(r, r->source_pg, true, &before, e) < 0 ||
+	if (run_open_source(r, e) < 0 ||
+	    pg_exec(r->source_pg, "SET lock_timeout = '" LOCK_TRY "'", e) < 0 ||
+	    run_read_catalog(r, r->source_pg, true, &before, e) < 0 ||
 	    plan_check_rights(before, e) < 0 || list_relations(before, &relations, &n, e) < 0)
 		return -1;
 	if (holder_start(r->dir.path, r->source, r->dir.name, relations, n, r->settings.snapshot_ttl_ms,
@@ -97,6 +101,19 @@ static int take_snapshot_once(struct run *r, struct err *e)
 	return check_same_tables(before, r->source_catalog, e);
 }
 
+/* Reading the catalogs waits for exclusive locks too: as long as it takes, but not without a word. */
+static void tell_blocked(struct run *r)
+{
+	AUTO_TEXT struct text who = TEXT_INIT;
+
+	if (!r->source_pg || !pg_is_alive(r->source_pg))
+		return;
+	pg_rollback(r->source_pg);
+	view_blockers(r->source_pg, 0, &who);
+	event_emit(r->events, EVENT_NOTICE, "snapshot.wait", NULL, "waiting for a table lock in the source%s",
+		   text_str(&who));
+}
+
 /* Leaves source_pg in a transaction with the new snapshot, and source_catalog as it shows it. */
 int run_take_snapshot(struct run *r, struct err *e)
 {
@@ -105,6 +122,10 @@ int run_take_snapshot(struct run *r, struct err *e)
 
 		if (take_snapshot_once(r, &tried) == 0)
 			return 0;
+		if (strcmp(tried.sqlstate, "55P03") == 0) {
+			tell_blocked(r);
+			attempt = 0;
+		}
 		pg_close(r->source_pg);
 		r->source_pg = NULL;
 		holder_release(r->dir.path);
@@ -187,7 +208,10 @@ static int recapture(struct run *r, struct err *e)
 	if (run_take_snapshot(r, e) < 0)
 		return -1;
 	run_unmark_complete(r);
-	return prove_again(r, e);
+	if (prove_again(r, e) == 0)
+		return 0;
+	holder_release(r->dir.path); /* there is no plan for its snapshot */
+	return -1;
 }
 
 int run_find_snapshot(struct run *r, struct err *e)

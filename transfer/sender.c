@@ -18,7 +18,6 @@
 #include "schema/ledger.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -298,18 +297,6 @@ static int send_chunk(struct sender *s, const struct chunk *c, struct err *e)
 
 /* --- chunk by chunk --- */
 
-/* Kept for whoever wants to look at it, under a name that no scan takes for a chunk. */
-static void put_aside(struct sender *s, const struct chunk *c)
-{
-	AUTO(free) char *path = spill_path(s->g->spill_dir, c);
-	AUTO_TEXT struct text aside = TEXT_INIT;
-
-	if (!path)
-		return;
-	text_addf(&aside, "%s.damaged", path);
-	(void)rename(path, text_str(&aside));
-}
-
 /* 1: the bytes are there. 0: the file does not check; its chunk is a gap again and will be reread. */
 static int bring_back(struct sender *s, struct chunk *c)
 {
@@ -320,7 +307,7 @@ static int bring_back(struct sender *s, struct chunk *c)
 	if (spill_read_data(s->g->spill_dir, s->g->run, c, &why) == 0)
 		return 1;
 	registry_remove(s->g->known, c);
-	put_aside(s, c);
+	spill_put_aside(s->g->spill_dir, c);
 	event_emit(s->g->events, EVENT_WARNING, "spill.damaged", NULL,
 		   "a spill file of %s is not used: %s; its rows will be read again",
 		   s->g->plan->tables[c->table].qname, why.text);

@@ -1,6 +1,7 @@
 #include "transfer/spill.h"
 
 #include "common/file.h"
+#include "common/text.h"
 #include "transfer/blockio.h"
 #include "transfer/codec.h"
 #include "transfer/input.h"
@@ -209,6 +210,17 @@ int spill_remove(const char *dir, const struct chunk *c, struct err *e)
 	if (unlink(path) && errno != ENOENT)
 		return err_sys(e, ERR_DISK, errno, "cannot remove the spill file %s", path);
 	return 0;
+}
+
+void spill_put_aside(const char *dir, const struct chunk *c)
+{
+	AUTO(free) char *path = spill_path(dir, c);
+	AUTO_TEXT struct text aside = TEXT_INIT;
+
+	if (!path)
+		return;
+	text_addf(&aside, "%s.damaged", path);
+	(void)rename(path, text_str(&aside));
 }
 
 /* ---- reading ---- */

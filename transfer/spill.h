@@ -73,6 +73,8 @@ int spill_scan(const char *dir, const char *run, struct chunk ***ret, int *ret_n
 	       void (*damaged)(void *ctx, const char *file, const struct err *why), void *ctx,
 	       struct err *e) MUST_CHECK;
 
+/* Renames a damaged file, for whoever wants to look at it: no scan takes it for a chunk. */
+void spill_put_aside(const char *dir, const struct chunk *c);
 /* Removes a chunk's file; a missing one is fine. */
 int spill_remove(const char *dir, const struct chunk *c, struct err *e) MUST_CHECK;
 

@@ -26,23 +26,32 @@ int view_begin(struct pg *pg, const char *snapshot, bool *ret_lost, struct err *
 	return err_note(e, "the snapshot is gone: its holder ended or the source restarted");
 }
 
-/* Who holds or waits for the lock that keeps ours away; into *e. */
-static int explain(struct pg *pg, const struct plan_table *t, struct err *e)
+void view_blockers(struct pg *pg, uint32_t relation, struct text *ret)
 {
 	AUTO(pgresult) PGresult *res = NULL;
-	AUTO_TEXT struct text who = TEXT_INIT;
 	struct err ignored = ERR_INIT;
 
-	pg_rollback(pg);
 	if (pg_queryf(pg, &res, &ignored,
-		      "SELECT l.pid, coalesce(a.application_name, ''), l.granted FROM pg_catalog.pg_locks l "
-		      "LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'relation' AND "
-		      "l.relation = %u AND l.mode = 'AccessExclusiveLock' ORDER BY 3 DESC, 1 LIMIT 3",
-		      (unsigned)t->oid) == 0)
-		for (int i = 0; i < PQntuples(res); i++)
-			text_addf(&who, "%s process %s (%s) %s", i ? "," : ":", PQgetvalue(res, i, 0),
-				  PQgetvalue(res, i, 1),
-				  PQgetvalue(res, i, 2)[0] == 't' ? "holds it" : "waits for it");
+		      "SELECT l.pid, coalesce(a.application_name, ''), CASE WHEN l.granted THEN 'holds' ELSE "
+		      "'waits for' END, l.relation::pg_catalog.regclass FROM pg_catalog.pg_locks l "
+		      "LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'relation' "
+		      "AND l.mode = 'AccessExclusiveLock' AND l.relation = coalesce(nullif(%u::oid, 0), "
+		      "l.relation) AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+		      "pg_catalog.current_database()) AND l.relation >= 16384 AND l.pid <> "
+		      "pg_catalog.pg_backend_pid() ORDER BY l.granted DESC, 1 LIMIT 3",
+		      (unsigned)relation) < 0)
+		return;
+	for (int i = 0; i < PQntuples(res); i++)
+		text_addf(ret, "%s process %s (%s) %s %s", i ? "," : ":", PQgetvalue(res, i, 0),
+			  PQgetvalue(res, i, 1), PQgetvalue(res, i, 2), PQgetvalue(res, i, 3));
+}
+
+static int explain(struct pg *pg, const struct plan_table *t, struct err *e)
+{
+	AUTO_TEXT struct text who = TEXT_INIT;
+
+	pg_rollback(pg);
+	view_blockers(pg, t->oid, &who);
 	*e = ERR_INIT;
 	err_set(e, ERR_SOURCE, "source: waiting for a lock on %s%s", t->qname, text_str(&who));
 	e->next = ERR_RETRY;

@@ -22,6 +22,12 @@
 int view_begin(struct pg *pg, const char *snapshot, bool *ret_lost, struct err *e) MUST_CHECK;
 
 /*
+ * Adds ": process 17 (psql) holds public.t, ..." for those whose exclusive lock, held or waited for,
+ * is on that relation (0: on any of the database).
+ */
+void view_blockers(struct pg *pg, uint32_t relation, struct text *ret);
+
+/*
  * Locks the table until the end of the transaction. *ret_lost: it is not the planned one any more.
  * Not given within some seconds: ERR_SOURCE with ERR_RETRY, who is in the way, SQLSTATE 55P03; the
  * transaction is over then.

@@ -310,7 +310,7 @@ class Judge:
     def __init__(self, pair):
         self.pair = pair
         self.expected, self.snapshots, self.late = None, [], []
-        self._session = pair.source.session(db=pair.name, options={"statement_timeout": 0})
+        self._session = pair.source.session(db=pair.name)
         self._followed, self._ended = None, False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -323,7 +323,8 @@ class Judge:
     def close(self):
         self._ended = True
         self._thread.join()
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
     def _work(self):
         while not self._ended:
@@ -335,7 +336,7 @@ class Judge:
         if not info or not holders(self.pair.run_dir):
             return
         with self._lock:
-            if info["snapshot"] not in self.snapshots:
+            if info["snapshot"] not in self.snapshots and self._connect():
                 self._take(info["snapshot"])
 
     def _take(self, snapshot):
@@ -347,22 +348,32 @@ class Judge:
             self._session.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
             self._session.query("SET TRANSACTION SNAPSHOT '%s'" % snapshot)
             self._session.query("SELECT 1")
-        except SqlError as error:
+            if ferry and ferry.status is None:
+                ferry.signal(signal.SIGCONT)
+            self.expected = rows_of(self._session)
+            self.snapshots.append(snapshot)
+            self._session.query("ROLLBACK")
+        except (SqlError, BrokenPipeError) as error:
             self.late.append((snapshot, str(error)))
-            self._begin_again(error)
-            return
+            self._begin_again()
         finally:
             if ferry and ferry.status is None:
                 ferry.signal(signal.SIGCONT)
-        self.expected = rows_of(self._session)
-        self.snapshots.append(snapshot)
-        self._session.query("ROLLBACK")
 
-    def _begin_again(self, error):
-        if error.sqlstate == "08006":
-            self._session = self.pair.source.session(db=self.pair.name)
-        else:
+    def _begin_again(self):
+        try:
             self._session.query("ROLLBACK")
+        except (SqlError, BrokenPipeError):
+            self._session.close()
+            self._session = None
+
+    def _connect(self):
+        if self._session is None and self.pair.source.pid() is not None:
+            try:
+                self._session = self.pair.source.session(db=self.pair.name)
+            except SqlError:
+                pass
+        return self._session is not None
 
     def settle(self):
         """Returns when no snapshot is being looked at: nothing of the judge holds back a VACUUM."""
