@@ -28,6 +28,7 @@ struct archive_entry {
 	enum archive_section section;
 	char *sql;      /* statements, without meta-commands; may be "" */
 	char *left_out; /* why it is never applied (owner, ACL, publication, ...), or NULL */
+	bool unfilled;  /* a materialized view that holds nothing in the source; the caller's to set */
 	int parent;     /* index of the entry it is a part of (its table, for example), or -1 */
 	int n_depends;
 	int *depends; /* dump ids */

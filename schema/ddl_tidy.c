@@ -39,7 +39,7 @@ static int plan_refresh(struct refresh *r, const struct ddl_state *state, struct
 		AUTO_TEXT struct text sql = TEXT_INIT;
 
 		if (strcmp(entry->type, "MATERIALIZED VIEW") != 0 || entry->left_out ||
-		    state->refreshed[i])
+		    entry->unfilled || state->refreshed[i])
 			continue;
 		text_add(&sql, "REFRESH MATERIALIZED VIEW ");
 		text_add_qname(&sql, entry->schema, entry->tag);

@@ -12,7 +12,7 @@
 
 #define PIECE ((size_t)1 << 20)
 /* Objects in one query or transaction, and about how many bytes. */
-#define BATCH 200
+#define BATCH       200
 #define BATCH_BYTES ((uint64_t)4 << 20)
 /* What the target's server may hash in one call: it needs the whole object in memory. */
 #define HASH_THERE ((uint64_t)64 << 20)
@@ -24,20 +24,23 @@ static int refuse_reading(struct err *e, const char *oid)
 	if (strcmp(e->sqlstate, "42501") != 0)
 		return err_note(e, "reading large object %s", oid);
 	err_set(e, ERR_REFUSED, "source: large object %s may not be read by this role", oid);
-	return err_hint(e, "GRANT SELECT ON LARGE OBJECT %s to the role, or connect as its owner", oid);
+	return err_hint(e, "GRANT SELECT ON LARGE OBJECT %s to the role, or connect as its owner",
+			oid);
 }
 
 /* One piece of one object, unescaped; *ret_len is less than PIECE at the end of the object. */
-static int read_piece(struct pg *pg, const char *oid, uint64_t at, unsigned char **ret, size_t *ret_len,
-		      struct err *e)
+static int read_piece(struct pg *pg, const char *oid, uint64_t at, unsigned char **ret,
+		      size_t *ret_len, struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
 	char offset[24];
 	const char *values[] = { oid, offset };
 
 	(void)snprintf(offset, sizeof(offset), "%" PRIu64, at);
-	if (pg_query_params(pg, "SELECT pg_catalog.lo_get($1::pg_catalog.oid, $2::pg_catalog.int8, 1048576)", 2,
-			    values, &res, e) < 0)
+	if (pg_query_params(
+		    pg,
+		    "SELECT pg_catalog.lo_get($1::pg_catalog.oid, $2::pg_catalog.int8, 1048576)", 2,
+		    values, &res, e) < 0)
 		return -1;
 	*ret = PQunescapeBytea((const unsigned char *)PQgetvalue(res, 0, 0), ret_len);
 	return *ret ? 0 : err_nomem(e);
@@ -69,12 +72,15 @@ int blob_capture(const struct blob_job *j, struct pg *source, struct err *e)
 	int n;
 
 	if (blobwriter_new(&w, j->dir, e) < 0 ||
-	    pg_query(source, "SELECT oid, pg_catalog.obj_description(oid, 'pg_largeobject') "
-			     "FROM pg_catalog.pg_largeobject_metadata ORDER BY oid", &res, e) < 0)
+	    pg_query(source,
+		     "SELECT oid, pg_catalog.obj_description(oid, 'pg_largeobject') "
+		     "FROM pg_catalog.pg_largeobject_metadata ORDER BY oid",
+		     &res, e) < 0)
 		return err_note(e, "listing the large objects of the source");
 	n = PQntuples(res);
 	if (n > 0)
-		event_emit(j->events, EVENT_INFO, "blob.capture", NULL, "reading %d large objects", n);
+		event_emit(j->events, EVENT_INFO, "blob.capture", NULL, "reading %d large objects",
+			   n);
 	for (int i = 0; i < n; i++) {
 		const char *comment = PQgetisnull(res, i, 1) ? NULL : PQgetvalue(res, i, 1);
 
@@ -148,9 +154,11 @@ static int hash_batch(struct pg *pg, const struct blob *list, int n, char (*ret)
 
 	for (int i = 0; i < n; i++)
 		ret[i][0] = '\0';
-	text_addf(&sql, "SELECT oid, CASE WHEN pg_catalog.lo_get(oid, %" PRIu64 ", 1) = '' THEN "
-			"pg_catalog.encode(pg_catalog.sha256(pg_catalog.lo_get(oid)), 'hex') ELSE '' END "
-			"FROM pg_catalog.pg_largeobject_metadata WHERE oid = ANY (", HASH_THERE);
+	text_addf(&sql,
+		  "SELECT oid, CASE WHEN pg_catalog.lo_get(oid, %" PRIu64 ", 1) = '' THEN "
+		  "pg_catalog.encode(pg_catalog.sha256(pg_catalog.lo_get(oid)), 'hex') ELSE '' END "
+		  "FROM pg_catalog.pg_largeobject_metadata WHERE oid = ANY (",
+		  HASH_THERE);
 	add_oids(&sql, list, n);
 	text_add(&sql, ")");
 	if (text_check(&sql, e) < 0 || pg_query(pg, text_str(&sql), &res, e) < 0)
@@ -173,9 +181,13 @@ static int hash_batch(struct pg *pg, const struct blob *list, int n, char (*ret)
 
 static int refuse_other(const struct blob *b, struct err *e)
 {
-	err_set(e, ERR_REFUSED, "target: large object %" PRIu32 " exists already, with other contents", b->oid);
-	return err_hint(e, "--on-existing truncate replaces it; or SELECT lo_unlink(%" PRIu32 ") in the target "
-			   "if nothing there needs it", b->oid);
+	err_set(e, ERR_REFUSED,
+		"target: large object %" PRIu32 " exists already, with other contents", b->oid);
+	return err_hint(e,
+			"--on-existing truncate replaces it; or SELECT lo_unlink(%" PRIu32
+			") in the target "
+			"if nothing there needs it",
+			b->oid);
 }
 
 int blob_check(const struct blob_job *j, struct pg *target, struct err *e)
@@ -218,29 +230,34 @@ static int read_known(struct pg *target, const char *run, json_t **ret, struct e
 
 	if (!known)
 		return err_nomem(e);
-	if (pg_query_params(target, "SELECT tag, detail ->> 'sha256', outcome FROM neonferry.object WHERE run = $1 "
-				    "AND section = 'blob'", 1, values, &res, e) < 0) {
+	if (pg_query_params(
+		    target,
+		    "SELECT tag, detail ->> 'sha256', outcome FROM neonferry.object WHERE run = $1 "
+		    "AND section = 'blob'",
+		    1, values, &res, e) < 0) {
 		json_decref(known);
 		return -1;
 	}
 	for (int i = 0; i < PQntuples(res); i++)
 		json_object_set_new(known, PQgetvalue(res, i, 0),
-				    json_pack("{s:s, s:s}", "sha256", PQgetvalue(res, i, 1), "outcome",
-					      PQgetvalue(res, i, 2)));
+				    json_pack("{s:s, s:s}", "sha256", PQgetvalue(res, i, 1),
+					      "outcome", PQgetvalue(res, i, 2)));
 	*ret = known;
 	return 0;
 }
 
 /* The key of a ledger row is a signed number; the oid itself is the tag. */
-static void add_row(const struct blob_job *j, const struct blob *b, const char *outcome, struct text *sql)
+static void add_row(const struct blob_job *j, const struct blob *b, const char *outcome,
+		    struct text *sql)
 {
-	text_add(sql, "INSERT INTO neonferry.object (run, section, entry, generation, tag, outcome, detail) "
+	text_add(sql, "INSERT INTO neonferry.object (run, section, entry, generation, tag, "
+		      "outcome, detail) "
 		      "VALUES (");
 	text_add_literal(sql, j->run);
 	text_addf(sql, ", 'blob', %" PRId32 ", ", (int32_t)b->oid);
 	ledger_fence(sql, j->run, j->generation);
-	text_addf(sql, ", '%" PRIu32 "', '%s', '{\"sha256\": \"%s\", \"size\": %" PRIu64 "}'); ", b->oid, outcome,
-		  b->sha256, b->size);
+	text_addf(sql, ", '%" PRIu32 "', '%s', '{\"sha256\": \"%s\", \"size\": %" PRIu64 "}'); ",
+		  b->oid, outcome, b->sha256, b->size);
 }
 
 static void add_forgetting(const struct blob_job *j, uint32_t oid, struct text *sql)
@@ -275,8 +292,11 @@ static int put_pieces(const struct blobfile *f, const struct blob *b, struct pg 
 		}
 		hex[2 + 2 * len] = '\0';
 		(void)snprintf(offset, sizeof(offset), "%" PRIu64, at);
-		if (pg_query_params(pg, "SELECT pg_catalog.lo_put($1::pg_catalog.oid, $2::pg_catalog.int8, "
-					"$3::pg_catalog.bytea)", 3, values, &res, e) < 0)
+		if (pg_query_params(
+			    pg,
+			    "SELECT pg_catalog.lo_put($1::pg_catalog.oid, $2::pg_catalog.int8, "
+			    "$3::pg_catalog.bytea)",
+			    3, values, &res, e) < 0)
 			return -1;
 		at += len;
 	}
@@ -358,7 +378,8 @@ static int load_batch(struct load *l, int at, int n, struct err *e)
 {
 	if (l->j->stop && stop_level(l->j->stop) != STOP_NO)
 		return stop_err(e);
-	if (hash_batch(l->pg, l->f->list + at, n, l->there, e) == 0 && load_transaction(l, at, n, e) == 0)
+	if (hash_batch(l->pg, l->f->list + at, n, l->there, e) == 0 &&
+	    load_transaction(l, at, n, e) == 0)
 		return 0;
 	pg_rollback(l->pg);
 	return err_note(e, "loading large objects %" PRIu32 " to %" PRIu32, l->f->list[at].oid,
@@ -379,7 +400,8 @@ static int remove_gone(struct load *l, struct err *e)
 		if (json_object_get(l->known, oid))
 			json_object_set_new(json_object_get(l->known, oid), "wanted", json_true());
 	}
-	json_object_foreach(l->known, key, row) {
+	json_object_foreach(l->known, key, row)
+	{
 		const char *outcome = json_string_value(json_object_get(row, "outcome"));
 
 		if (json_object_get(row, "wanted"))
@@ -402,7 +424,8 @@ static int batch_size(const struct blobfile *f, int at)
 	uint64_t bytes = 0;
 	int n = 0;
 
-	while (at + n < f->n && n < BATCH && (n == 0 || bytes + f->list[at + n].size <= BATCH_BYTES))
+	while (at + n < f->n && n < BATCH &&
+	       (n == 0 || bytes + f->list[at + n].size <= BATCH_BYTES))
 		bytes += f->list[at + n++].size;
 	return n;
 }
@@ -435,7 +458,8 @@ int blob_load(const struct blob_job *j, struct pg *target, struct err *e)
 	if (read_known(target, j->run, &l->known, e) < 0)
 		return err_note(e, "reading the ledger of run %s", j->run);
 	if (f)
-		event_emit(j->events, EVENT_INFO, "blob.load", NULL, "loading %d large objects", f->n);
+		event_emit(j->events, EVENT_INFO, "blob.load", NULL, "loading %d large objects",
+			   f->n);
 	rc = load_all(l, e);
 	json_decref(l->known);
 	return rc;
@@ -469,8 +493,11 @@ int blob_count_created(struct pg *target, const char *run, int64_t *ret, struct 
 	AUTO(pgresult) PGresult *res = NULL;
 	const char *values[] = { run };
 
-	if (pg_query_params(target, "SELECT pg_catalog.count(*) FROM neonferry.object WHERE run = $1 AND section = "
-				    "'blob' AND outcome = 'applied'", 1, values, &res, e) < 0)
+	if (pg_query_params(
+		    target,
+		    "SELECT pg_catalog.count(*) FROM neonferry.object WHERE run = $1 AND section = "
+		    "'blob' AND outcome = 'applied'",
+		    1, values, &res, e) < 0)
 		return -1;
 	*ret = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	return 0;
@@ -484,11 +511,15 @@ int blob_drop_created(struct pg *target, const char *run, struct err *e)
 		AUTO(pgresult) PGresult *res = NULL;
 
 		if (pg_query_params(target,
-				    "WITH gone AS (DELETE FROM neonferry.object WHERE (run, section, entry) IN (SELECT "
-				    "run, section, entry FROM neonferry.object WHERE run = $1 AND section = 'blob' AND "
-				    "outcome = 'applied' LIMIT 200) RETURNING tag::pg_catalog.oid AS oid) SELECT "
+				    "WITH gone AS (DELETE FROM neonferry.object WHERE (run, "
+				    "section, entry) IN (SELECT "
+				    "run, section, entry FROM neonferry.object WHERE run = $1 AND "
+				    "section = 'blob' AND "
+				    "outcome = 'applied' LIMIT 200) RETURNING tag::pg_catalog.oid "
+				    "AS oid) SELECT "
 				    "pg_catalog.lo_unlink(m.oid) FROM gone LEFT JOIN "
-				    "pg_catalog.pg_largeobject_metadata m USING (oid)", 1, values, &res, e) < 0)
+				    "pg_catalog.pg_largeobject_metadata m USING (oid)",
+				    1, values, &res, e) < 0)
 			return err_note(e, "removing the large objects of run %s", run);
 		n = PQntuples(res);
 	}

@@ -25,13 +25,16 @@ struct blob_job {
 	struct events *events; /* may be NULL */
 };
 
-/* Reads all large objects that pg's transaction sees. One that the role may not read: ERR_REFUSED. */
+/* Reads all large objects that pg's transaction sees. One that the role may not read: ERR_REFUSED.
+ */
 int blob_capture(const struct blob_job *j, struct pg *source, struct err *e) MUST_CHECK;
 
-/* Before the first write: ERR_REFUSED where the target holds another object under one of the oids. */
+/* Before the first write: ERR_REFUSED where the target holds another object under one of the oids.
+ */
 int blob_check(const struct blob_job *j, struct pg *target, struct err *e) MUST_CHECK;
 
-/* Loads what the ledger does not know yet. A broken connection is the caller's to renew and repeat. */
+/* Loads what the ledger does not know yet. A broken connection is the caller's to renew and repeat.
+ */
 int blob_load(const struct blob_job *j, struct pg *target, struct err *e) MUST_CHECK;
 
 /* Hashes every object in the target. *ret_n: how many there are; *ret_wrong: how many differ. */

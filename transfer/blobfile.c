@@ -28,7 +28,8 @@ void blobfile_free(struct blobfile *f)
 static int damaged(const char *path, struct err *e)
 {
 	err_set(e, ERR_DISK, "%s is damaged", path);
-	return err_hint(e, "begin a new run in another folder: the large objects must be read again");
+	return err_hint(e,
+			"begin a new run in another folder: the large objects must be read again");
 }
 
 static int read_entry(struct blob *b, const json_t *j, const char *path, struct err *e)
@@ -61,7 +62,8 @@ static int read_index(struct blobfile *f, const char *path, struct err *e)
 	f->list = calloc(json_array_size(index) + 1, sizeof(*f->list));
 	if (!f->list)
 		rc = err_nomem(e);
-	json_array_foreach(index, i, j) {
+	json_array_foreach(index, i, j)
+	{
 		if (rc == 0)
 			rc = read_entry(&f->list[f->n++], j, path, e);
 	}
@@ -81,7 +83,9 @@ static int check_size(const struct blobfile *f, const char *path, struct err *e)
 
 int blobfile_open(struct blobfile **ret, const char *dir, struct err *e)
 {
-	AUTO(free) char *index = file_path(dir, BLOBFILE_INDEX), *data = file_path(dir, BLOBFILE_DATA);
+	AUTO(free)
+	char *index = file_path(dir, BLOBFILE_INDEX),
+	     *data = file_path(dir, BLOBFILE_DATA);
 	AUTO(blobfile) struct blobfile *f = calloc(1, sizeof(*f));
 
 	if (!index || !data || !f)
@@ -102,8 +106,8 @@ int blobfile_open(struct blobfile **ret, const char *dir, struct err *e)
 	return 0;
 }
 
-int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf, size_t len,
-		  struct err *e)
+int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf,
+		  size_t len, struct err *e)
 {
 	char *to = buf;
 
@@ -201,8 +205,9 @@ int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment, stru
 		return err_nomem(e);
 	for (size_t i = 0; i < 32; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-	j = json_pack("{s:I, s:I, s:I, s:s, s:s?}", "oid", (json_int_t)oid, "size", (json_int_t)w->size,
-		      "offset", (json_int_t)w->offset, "sha256", hex, "comment", comment);
+	j = json_pack("{s:I, s:I, s:I, s:s, s:s?}", "oid", (json_int_t)oid, "size",
+		      (json_int_t)w->size, "offset", (json_int_t)w->offset, "sha256", hex,
+		      "comment", comment);
 	if (!j || json_array_append_new(w->index, j) < 0)
 		return err_nomem(e);
 	w->offset += w->size;

@@ -2,8 +2,8 @@
  * blobfile - large objects in the run folder: their bytes, one after another, and an index.
  *
  *   large-objects.data	 the bytes
- *   large-objects.json	 array of {oid, size, offset, sha256, comment}; written last, so where it is,
- *			 the data is complete
+ *   large-objects.json	 array of {oid, size, offset, sha256, comment}; written last, so where it
+ *is, the data is complete
  *
  * A database without large objects has neither file.
  *
@@ -38,8 +38,8 @@ struct blobfile {
 int blobfile_open(struct blobfile **ret, const char *dir, struct err *e) MUST_CHECK;
 void blobfile_free(struct blobfile *f);
 /* Reads exactly len bytes at a position of an object. */
-int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf, size_t len,
-		  struct err *e) MUST_CHECK;
+int blobfile_read(const struct blobfile *f, const struct blob *b, uint64_t at, void *buf,
+		  size_t len, struct err *e) MUST_CHECK;
 
 struct blobwriter;
 
@@ -48,7 +48,8 @@ int blobwriter_new(struct blobwriter **ret, const char *dir, struct err *e) MUST
 void blobwriter_free(struct blobwriter *w);
 /* The bytes of one object in pieces, then its end. comment may be NULL. */
 int blobwriter_put(struct blobwriter *w, const void *data, size_t len, struct err *e) MUST_CHECK;
-int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment, struct err *e) MUST_CHECK;
+int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment,
+		   struct err *e) MUST_CHECK;
 /* Makes all durable. Without any object no file is left. */
 int blobwriter_finish(struct blobwriter *w, struct err *e) MUST_CHECK;
 

@@ -1,4 +1,5 @@
-/* runblobs - the large objects of a run: when they are read, checked, loaded, proven and removed. */
+/* runblobs - the large objects of a run: when they are read, checked, loaded, proven and removed.
+ */
 #include "transfer/blob.h"
 #include "transfer/runpriv.h"
 
@@ -8,8 +9,12 @@
 
 static struct blob_job job_of(struct run *r)
 {
-	return (struct blob_job){ .dir = r->dir.path, .run = r->dir.name, .generation = r->generation,
-				  .existing = r->settings.existing, .stop = &r->stop, .events = r->events };
+	return (struct blob_job){ .dir = r->dir.path,
+				  .run = r->dir.name,
+				  .generation = r->generation,
+				  .existing = r->settings.existing,
+				  .stop = &r->stop,
+				  .events = r->events };
 }
 
 /* They belong to no table, so they go only where the whole database goes. */
@@ -25,7 +30,8 @@ static void leave_out(struct run *r)
 	if (n == 0)
 		return;
 	run_fact(r, "large_objects_left_out", json_integer(n));
-	event_emit(r->events, EVENT_NOTICE, "blob.left_out", json_pack("{s:I}", "objects", (json_int_t)n),
+	event_emit(r->events, EVENT_NOTICE, "blob.left_out",
+		   json_pack("{s:I}", "objects", (json_int_t)n),
 		   "%lld large objects are not carried: only some tables are moved", (long long)n);
 }
 
@@ -64,8 +70,8 @@ int run_load_blobs(struct run *r, struct err *e)
 			*e = tried;
 			return -1;
 		}
-		event_emit(r->events, EVENT_NOTICE, "blob.retry", NULL, "large objects are loaded again: %s",
-			   tried.text);
+		event_emit(r->events, EVENT_NOTICE, "blob.retry", NULL,
+			   "large objects are loaded again: %s", tried.text);
 		if (stop_sleep(&r->stop, clock_backoff(attempt, 500, 30000), e) < 0)
 			return -1;
 	}

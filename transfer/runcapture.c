@@ -43,17 +43,57 @@ int run_save_sequences(struct run *r, struct err *e)
 	return rc;
 }
 
+/* Views that hold nothing in the source ("schema.name"): they are not filled in the target either. */
+static int list_unfilled(struct pg *source, json_t **ret, struct err *e)
+{
+	AUTO(pgresult) PGresult *res = NULL;
+	json_t *names;
+
+	if (pg_query(source, "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN "
+			     "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' "
+			     "AND NOT c.relispopulated", &res, e) < 0)
+		return -1;
+	names = json_array();
+	for (int i = 0; names && i < PQntuples(res); i++)
+		json_array_append_new(names, json_string(PQgetvalue(res, i, 0)));
+	*ret = names;
+	return names ? 0 : err_nomem(e);
+}
+
+static void mark_unfilled(struct archive *a, const json_t *names)
+{
+	const json_t *name;
+	size_t k;
+
+	for (int i = 0; i < a->n_entries; i++) {
+		struct archive_entry *entry = &a->entries[i];
+		AUTO_TEXT struct text full = TEXT_INIT;
+
+		if (strcmp(entry->type, "MATERIALIZED VIEW") != 0)
+			continue;
+		text_addf(&full, "%s.%s", entry->schema, entry->tag);
+		json_array_foreach(names, k, name) {
+			const char *s = json_string_value(name);
+
+			entry->unfilled |= s && strcmp(s, text_str(&full)) == 0;
+		}
+	}
+}
+
 /* The programs that read the archive must not be older than the one that wrote it. */
 static int save_version(struct run *r, struct err *e)
 {
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.json");
-	json_t *j = json_pack("{s:i}", "source_version", pg_version(r->source_pg));
+	json_t *unfilled = NULL, *j;
 	int rc;
 
-	if (!path || !j) {
-		json_decref(j);
+	if (!path)
 		return err_nomem(e);
-	}
+	if (list_unfilled(r->source_pg, &unfilled, e) < 0)
+		return -1;
+	j = json_pack("{s:i, s:o}", "source_version", pg_version(r->source_pg), "unfilled", unfilled);
+	if (!j)
+		return err_nomem(e);
 	rc = file_write_json(path, j, e);
 	json_decref(j);
 	return rc;
@@ -64,7 +104,7 @@ static int read_archive(struct run *r, struct err *e)
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.dump");
 	AUTO(free) char *facts = rundir_file(&r->dir, "schema.json");
 	json_t *j = NULL;
-	int version;
+	int version, rc;
 
 	if (!path || !facts)
 		return err_nomem(e);
@@ -73,8 +113,11 @@ static int read_archive(struct run *r, struct err *e)
 	if (file_read_json(facts, &j, e) < 0)
 		return -1;
 	version = (int)json_integer_value(json_object_get(j, "source_version"));
+	rc = archive_read(&r->archive, path, version, &r->stop, e);
+	if (rc == 0)
+		mark_unfilled(r->archive, json_object_get(j, "unfilled"));
 	json_decref(j);
-	return archive_read(&r->archive, path, version, &r->stop, e);
+	return rc;
 }
 
 static int dump_schema(struct run *r, struct err *e)
