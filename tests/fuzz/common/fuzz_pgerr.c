@@ -1,6 +1,6 @@
 /*
- * What a server, a proxy or libpq says about a connection, of any bytes: always an error with a kind,
- * one line, a code of five characters or none, and the rule that the text and the code meet.
+ * What a server, a proxy or libpq says about a connection, of any bytes: always an error with a
+ * kind, one line, a code of five characters or none, and the rule that text and code meet.
  */
 #include "fuzz.h"
 

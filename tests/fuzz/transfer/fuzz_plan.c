@@ -1,6 +1,6 @@
 /*
- * A plan file of any bytes: refused as damaged, or a plan whose ranges and routes can be used as they
- * stand: every route of every collection is there, ranges follow each other to the last page.
+ * A plan file of any bytes: refused as damaged, or a plan whose ranges and routes can be used as
+ * they stand: every route of every collection is there, ranges follow each other to the last page.
  */
 #include "fuzz.h"
 
