@@ -236,7 +236,8 @@ static int find_gaps(struct migration_folder *f, struct err *e)
 
 		if (strlen(b + strspn(b, "0")) > SEQUENCE_DIGITS)
 			return 0;
-		if (to >= from && add_gap(f, from, to, (int)strlen(b), e))
+		size_t digits = strlen(a) > strlen(b) ? strlen(a) : strlen(b);
+		if (to >= from && add_gap(f, from, to, (int)digits, e))
 			return -1;
 	}
 	return 0;

@@ -10,7 +10,8 @@
 
 static const char holders[] =
 	"SELECT a.pid, a.usename, a.application_name, a.state,"
-	" coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.int8,"
+	" pg_catalog.floor(coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0))"
+	"::pg_catalog.int8,"
 	" pg_catalog.left(a.query, 200), (SELECT pg_catalog.string_agg(DISTINCT"
 	" l.mode || ' on ' || l.relation::pg_catalog.regclass::pg_catalog.text, ', ') FROM"
 	" pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN"

@@ -40,8 +40,8 @@ struct stop *migration_session_stop(struct migration_session *s)
 /* --- the helper --- */
 
 static const char blockers_sql[] =
-	"SELECT a.pid, a.usename, a.application_name, a.state, coalesce(extract(epoch FROM"
-	" pg_catalog.clock_timestamp() - a.xact_start), 0)::pg_catalog.int8,"
+	"SELECT a.pid, a.usename, a.application_name, a.state, pg_catalog.floor(coalesce(extract(epoch"
+	" FROM pg_catalog.clock_timestamp() - a.xact_start), 0))::pg_catalog.int8,"
 	" pg_catalog.left(a.query, 200) FROM pg_catalog.pg_stat_activity a"
 	" WHERE a.pid = ANY (pg_catalog.pg_blocking_pids(%d)) ORDER BY a.pid";
 
