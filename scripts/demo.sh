@@ -142,6 +142,18 @@ ferry() {
 	return "$status"
 }
 
+# Compares the two databases once more, by independent queries, and leaves the report.
+report() {
+	local status=0
+	say "neonferry verify"
+	mkdir -p out/demo-report
+	PGPASSFILE=$(lab get passfile) "${NEONFERRY:-build/neonferry}" verify \
+		--source "$(lab get source.uri_without_password)" \
+		--target "$(lab get target.uri_without_password)" \
+		--report out/demo-report || status=$?
+	return "$status"
+}
+
 # What plain psql sees on both ends, apart from what neonferry says.
 show() {
 	local end
@@ -172,6 +184,9 @@ main() {
 	fi
 	ferry || status=$?
 	show
+	if [ "$status" -eq 0 ]; then
+		report || status=$?
+	fi
 	say "neonferry's exit status: $status"
 	return "$status"
 }
