@@ -6,8 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The pooled address once more, for the rows. */
+static int keep_pooler(struct endpoints *ends, const struct opts *o, const struct conn *c,
+		       struct err *e)
+{
+	if (conn_role(c) != PG_TARGET || !opt_flag(o, OPT_ID_ALLOW_POOLER))
+		return 0;
+	say_note("target: rows are loaded through the pooler %s", conn_host(c));
+	return conn_other_database(&ends->pooler, c, conn_dbname(c), e);
+}
+
 /* Says who it is; a pooler's address becomes the direct one. Takes c over in any case. */
-static int take_end(struct conn **ret, struct conn *given, struct err *e)
+static int take_end(struct endpoints *ends, const struct opts *o, struct conn **ret,
+		    struct conn *given, struct err *e)
 {
 	AUTO(conn) struct conn *c = given;
 	const char *role = pg_role_name(conn_role(c));
@@ -15,7 +26,7 @@ static int take_end(struct conn **ret, struct conn *given, struct err *e)
 	if (conn_is_pooled(c)) {
 		say_note("%s: %s is a pooler; the direct endpoint is used instead", role,
 			 conn_host(c));
-		if (conn_unpool(&c, e))
+		if (keep_pooler(ends, o, c, e) || conn_unpool(&c, e))
 			return -1;
 	}
 	bool remembered = strcmp(conn_origin(c), "given") == 0; /* not by option or environment */
@@ -41,15 +52,15 @@ static int find_end(struct conn **ret, const struct opts *o, enum pg_role role,
 }
 
 /* Both are found before anything is said. Takes both over in any case. */
-static int take_ends(struct endpoints *ends, struct conn *source, struct conn *target,
-		     struct err *e)
+static int take_ends(struct endpoints *ends, const struct opts *o, struct conn *source,
+		     struct conn *target, struct err *e)
 {
 	AUTO(conn) struct conn *a = source;
 	AUTO(conn) struct conn *b = target;
 
-	if (a && take_end(&ends->source, GIVE(&a), e))
+	if (a && take_end(ends, o, &ends->source, GIVE(&a), e))
 		return -1;
-	return b ? take_end(&ends->target, GIVE(&b), e) : 0;
+	return b ? take_end(ends, o, &ends->target, GIVE(&b), e) : 0;
 }
 
 int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_need source,
@@ -61,7 +72,8 @@ int endpoints_find(struct endpoints *ends, const struct opts *o, enum endpoint_n
 
 	*ends = (struct endpoints){ 0 };
 	if (find_end(&a, o, PG_SOURCE, source, NULL, e) ||
-	    find_end(&b, o, PG_TARGET, target, &ask, e) || take_ends(ends, GIVE(&a), GIVE(&b), e))
+	    find_end(&b, o, PG_TARGET, target, &ask, e) ||
+	    take_ends(ends, o, GIVE(&a), GIVE(&b), e))
 		return -1;
 	if (!ask)
 		return 0;
@@ -119,13 +131,14 @@ int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *d
 	int failed = (with_source && find_again(&a, o, PG_SOURCE, source, e)) ||
 		     find_again(&b, o, PG_TARGET, target, e);
 	json_decref(run);
-	return failed ? -1 : take_ends(ends, GIVE(&a), GIVE(&b), e);
+	return failed ? -1 : take_ends(ends, o, GIVE(&a), GIVE(&b), e);
 }
 
 void endpoints_done(struct endpoints *ends)
 {
 	conn_free(ends->source);
 	conn_free(ends->target);
+	conn_free(ends->pooler);
 	*ends = (struct endpoints){ 0 };
 }
 

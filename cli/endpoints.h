@@ -1,7 +1,7 @@
 /*
  * endpoints - the two databases of a command, and what is said about them before anything happens.
  *
- * OWNER	endpoints_done() frees both.
+ * OWNER	endpoints_done() frees all.
  */
 #ifndef CLI_ENDPOINTS_H
 #define CLI_ENDPOINTS_H
@@ -12,6 +12,7 @@
 
 struct endpoints {
 	struct conn *source, *target; /* NULL where not asked for, or optional and not named */
+	struct conn *pooler; /* the target's, where rows are to go through it (--allow-pooler); else NULL */
 };
 
 enum endpoint_need { ENDPOINT_NONE, ENDPOINT_OPTIONAL, ENDPOINT_NEEDED };

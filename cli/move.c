@@ -87,6 +87,7 @@ static int prepare(struct move *m, struct err *e)
 		return -1;
 	if (!resume && endpoints_find(&m->ends, m->o, ENDPOINT_NEEDED, ENDPOINT_NEEDED, e))
 		return -1;
+	m->settings.pooler = m->ends.pooler;
 	endpoints_say_settings(m->o);
 	if (stop_init(&m->stop, e))
 		return -1;

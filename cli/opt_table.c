@@ -159,6 +159,11 @@ const struct opt_spec opt_table[OPT_N] = {
 		.name = "allow-unlogged", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BEGIN,
 		.help = "Load into unlogged tables of the target, which a restart of the server empties.",
 	},
+	[OPT_ID_ALLOW_POOLER] = {
+		.name = "allow-pooler", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = MOVE,
+		.help = "Where the target is named by its pooler, load the rows through it. Everything "
+			"else goes to the direct endpoint all the same.",
+	},
 	[OPT_ID_NO_RECAPTURE] = {
 		.name = "no-recapture", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
 		.commands = MOVE,

@@ -38,6 +38,11 @@ typedef void pg_notice_fn(void *ctx, const char *severity, const char *sqlstate,
  */
 int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
 	    struct err *e) MUST_CHECK;
+/*
+ * Through a transaction pooler (conn_is_pooled()) nothing is set up: a SET would stay in the server's
+ * session for whoever comes next. A transaction there is begun by these statements instead.
+ */
+extern const char pg_begin_pooled[];
 void pg_close(struct pg *pg);
 
 PGconn *pg_conn(struct pg *pg); /* borrowed */

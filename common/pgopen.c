@@ -41,6 +41,15 @@ static const char session_sql[] = "SET client_encoding TO 'UTF8';"
 				  "SET standard_conforming_strings TO on;"
 				  "SET jit TO off;";
 
+const char pg_begin_pooled[] = "BEGIN READ WRITE; SET LOCAL client_encoding TO 'UTF8'; "
+			       "SET LOCAL search_path TO ''; SET LOCAL row_security TO off; "
+			       "SET LOCAL datestyle TO 'ISO, YMD'; "
+			       "SET LOCAL intervalstyle TO 'postgres'; "
+			       "SET LOCAL timezone TO 'UTC'; SET LOCAL lc_monetary TO 'C'; "
+			       "SET LOCAL xmloption TO content; SET LOCAL statement_timeout TO 0; "
+			       "SET LOCAL idle_in_transaction_session_timeout TO 0; "
+			       "SET LOCAL synchronous_commit TO on; ";
+
 /* --- cancelling --- */
 
 /* Shared by the session and the threads that cancel it; the last one frees it. */
@@ -340,7 +349,7 @@ int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct s
 	pg->version = PQserverVersion(pg->conn);
 	pg->backend_pid = PQbackendPID(pg->conn);
 	pg->canceller = pg_canceller_new(pg->conn);
-	if (check_version(pg, e) || set_session_up(pg, name, e))
+	if (check_version(pg, e) || (!conn_is_pooled(conn) && set_session_up(pg, name, e)))
 		return -1;
 	*ret = GIVE(&pg);
 	return 0;

@@ -40,6 +40,7 @@ struct run_settings {
 	bool schema, data;     /* which halves are wanted; both normally */
 	bool post;	       /* indexes, constraints, sequences, vacuum after the data */
 	bool keep_indexes, no_recapture, allow_unlogged;
+	const struct conn *pooler; /* the target's, where rows go through it; NULL: directly */
 	const char *const *tables; int n_tables;	   /* --table */
 	const char *const *excluded; int n_excluded;	   /* --exclude-table */
 	const char *const *collections; int n_collections; /* --collection: only these */

@@ -62,6 +62,7 @@ static int note_backend(struct sender *s, struct err *e)
 
 static int open_session(struct sender *s, struct err *e)
 {
+	const struct conn *pooler = s->g->settings->pooler;
 	AUTO_TEXT struct text name = TEXT_INIT;
 
 	if (s->pg && pg_is_alive(s->pg))
@@ -69,8 +70,10 @@ static int open_session(struct sender *s, struct err *e)
 	pg_close(s->pg);
 	s->pg = NULL;
 	text_addf(&name, "%s sender %d", s->g->run, s->no);
-	if (pg_open(&s->pg, s->g->target, text_str(&name), s->g->stop, e) < 0)
+	if (pg_open(&s->pg, pooler ? pooler : s->g->target, text_str(&name), s->g->stop, e) < 0)
 		return -1;
+	if (pooler) /* the backend is another one for each transaction; a survivor is waited for */
+		return 0;
 	if (end_survivor(s, e) < 0)
 		return -1;
 	return note_backend(s, e);
@@ -202,7 +205,8 @@ static int send_once(struct sender *s, const struct chunk *c, struct err *e)
 	if (open_session(s, e) < 0)
 		return -1;
 	s->may_linger = true;
-	text_add(&sql, "BEGIN; SET LOCAL lock_timeout = '60s'; ");
+	text_add(&sql, s->g->settings->pooler ? pg_begin_pooled : "BEGIN; ");
+	text_add(&sql, "SET LOCAL lock_timeout = '60s'; ");
 	add_claim(s, c, &sql);
 	text_add(&sql, "; ");
 	if (c->read.rows > 0)

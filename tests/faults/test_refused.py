@@ -4,13 +4,14 @@ retries, with exit status 3 (nothing written) or 5 (the user must act), the limi
 captured kept: when the cause is gone, resume finishes, and the target equals the source."""
 
 import os
+import subprocess
 import sys
 import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import neonwire as wire  # noqa: E402
-from cluster import wait_until  # noqa: E402
+from cluster import psql_env, wait_until  # noqa: E402
 from neonlab import MoveCase  # noqa: E402
 
 ACT, REFUSED = 5, 3
@@ -174,11 +175,28 @@ class NeonRefuses(MoveCase):
     # ---- which door ------------------------------------------------------------------------------
 
     def test_a_pooled_name_becomes_the_direct_one_aloud(self):
+        before = self.ep.pooled
         ferry = self.pair.begin(target=self.ep.uri(db=self.pair.name, pooled=True))
         ferry.wait()
         self.pair.check(self, ferry)
         self.says(ferry, "is a pooler", "direct endpoint")
-        self.assertIsNone(self.ep.compute._bouncer, "nothing went through the pooler")
+        self.assertEqual(self.ep.pooled, before, "nothing went through the pooler")
+
+    def test_rows_go_through_the_pooler_where_that_is_allowed(self):
+        """They arrive, also over cuts; and no setting stays behind in the pool for its other clients."""
+        moments = [self.ep.when("cut", sent="d", after=1000000), self.ep.when("lose", sent="c", nth=6),
+                   self.ep.when(self.ep.restart, sent="d", after=3000000)]
+        pooled = self.ep.uri(db=self.pair.name, pooled=True)
+        ferry = self.pair.begin("--allow-pooler", target=pooled)
+        ferry.wait()
+        self.pair.check(self, ferry)
+        self.says(ferry, "through the pooler", "direct endpoint")
+        self.assertTrue(all(m.fired for m in moments))
+        self.assertGreater(self.ep.pooled, 2)
+        done = subprocess.run(["psql", "-XAtq", "-d", pooled, "-c", "SELECT current_setting('search_path'), "
+                               "current_setting('row_security'), current_setting('lock_timeout')"],
+                              stdout=subprocess.PIPE, env=psql_env(), check=True).stdout.decode().strip()
+        self.assertEqual(done, '"$user", public|on|0')
 
     def test_bound_to_the_certificate(self):
         ferry = self.pair.begin(target=self.ep.uri(db=self.pair.name, sslmode="verify-full",

@@ -65,7 +65,7 @@ class Endpoint(Line):
         self.patience = 6.0         # seconds that a client waits for a compute that is not there
         self.suspend_after = None   # seconds without work, or None
         self.size_limit = None      # MB, or None
-        self.suspends = self.full_answers = 0
+        self.suspends = self.full_answers = self.pooled = 0
         self._refusal = self._refusal_early = None
         self._size = 0
         self._closed = self._suspended = False
@@ -179,6 +179,7 @@ class Endpoint(Line):
             self._pairs.discard(pair)
 
     async def _reach_pooler(self, pair):
+        self.pooled += 1
         port = await self._loop.run_in_executor(None, self.compute.bouncer_port)
         there, pair.server = await asyncio.open_connection(HOST, port)
         return there

@@ -101,9 +101,9 @@ class NeonPair(Pair):
         return self.run("resume", *OPTIONS, *options, **kw)
 
     def sessions(self):
-        """Sessions of the program that are still open, on both ends."""
+        """Sessions of the program that are still open, on both ends (a pooler's own come by the socket)."""
         ask = "SELECT application_name || ': ' || left(query, 60) FROM pg_stat_activity " \
-              "WHERE application_name LIKE 'neonferry%'"
+              "WHERE application_name LIKE 'neonferry%' AND client_addr IS NOT NULL"
         return [row[0] for row in self.target.psql(ask, db="postgres") + self.source.psql(ask, db="postgres")]
 
     def leaks(self):
