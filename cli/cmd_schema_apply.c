@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHECK_ATTEMPTS 5
+
 enum { ENV_TEST = 1, ENV_PROD = 2 };
 
 static int show_locks(struct schema_job *job, struct err *e)
@@ -103,17 +105,43 @@ static json_t *check_json(const struct migration_check *c)
 			 c->locks, "skipped", c->skipped);
 }
 
-/* 0: go on; 1: there is nothing more to do. */
-static int check(struct schema_job *job, struct err *e)
+/* Another runner applied migrations while ours were tried: what failed may be its work. */
+static bool was_overtaken(const struct schema_job *job, struct pg *pg, const struct history *before)
+{
+	AUTO(history) struct history *now = NULL;
+	struct err ignored = ERR_INIT;
+
+	return history_read(&now, pg, opt_text(job->o, OPT_ID_HISTORY_TABLE), &ignored) == 0 &&
+	       now->n != before->n;
+}
+
+/* 1: try again, another runner was there; 0; -1. */
+static int try_pending(struct schema_job *job, struct migration_check *ret, struct err *e)
 {
 	AUTO(pg) struct pg *pg = NULL;
 	AUTO(history) struct history *h = NULL;
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
-	AUTO_MIGRATION_CHECK struct migration_check c = { 0 };
 
 	if (schema_open(&pg, job, e) || history_read(&h, pg, opt_text(job->o, OPT_ID_HISTORY_TABLE), e) ||
 	    migration_plan_make(&p, job->folder, h, e) ||
-	    (!is_forced(job->o) && migration_refuse_changed(&p, e)) || run_check(job, &p, h, &c, e))
+	    (!is_forced(job->o) && migration_refuse_changed(&p, e)))
+		return -1;
+	if (run_check(job, &p, h, ret, e) == 0)
+		return 0;
+	return was_overtaken(job, pg, h) ? 1 : -1;
+}
+
+/* 0: go on; 1: there is nothing more to do. */
+static int check(struct schema_job *job, struct err *e)
+{
+	AUTO_MIGRATION_CHECK struct migration_check c = { 0 };
+	int again = 1;
+
+	for (int attempt = 0; again > 0 && attempt < CHECK_ATTEMPTS; attempt++) {
+		*e = ERR_INIT;
+		again = try_pending(job, &c, e);
+	}
+	if (again)
 		return -1;
 	show_check(job, &c);
 	job->result = check_json(&c);

@@ -73,7 +73,7 @@ int stop_err(struct err *e)
 int stop_sleep(struct stop *s, uint64_t ms, struct err *e)
 {
 	uint64_t deadline = clock_deadline(ms);
-	struct pollfd wake = { .fd = s->drain_fd, .events = POLLIN };
+	struct pollfd wake = { .fd = s ? s->drain_fd : -1, .events = POLLIN };
 
 	for (;;) {
 		int n = poll(&wake, 1, clock_left(deadline));

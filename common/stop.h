@@ -30,7 +30,7 @@ enum stop_level stop_level(const struct stop *s);
 /* ERR_STOPPED into *e. Returns -1. */
 int stop_err(struct err *e);
 
-/* Sleeps ms, or until STOP_DRAIN is asked. Returns 0, or -1 with ERR_STOPPED. */
+/* Sleeps ms, or until STOP_DRAIN is asked (s may be NULL). Returns 0, or -1 with ERR_STOPPED. */
 int stop_sleep(struct stop *s, uint64_t ms, struct err *e) MUST_CHECK;
 
 #endif

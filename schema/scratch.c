@@ -11,6 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CREATE_ATTEMPTS 20
+#define CREATE_PAUSE_MS 500
+
 #define PREFIX	 "neonferry_scratch_"
 #define BATCH	 200  /* entries in one transaction: the lock table has its bounds */
 #define STALE_S	 3600
@@ -55,6 +58,20 @@ static void drop_stale(struct pg *pg)
 		(void)!pg_execf(pg, &ignored, "DROP DATABASE IF EXISTS \"%s\"", query_text(res, i, 0));
 }
 
+/* A database can only be made while nobody is connected to the template: somebody may be, shortly. */
+static int create_patiently(struct scratch *s, struct pg *pg, const char *name, struct err *e)
+{
+	for (int attempt = 0;; attempt++) {
+		*e = ERR_INIT;
+		if (pg_execf(pg, e, "CREATE DATABASE \"%s\"", name) == 0)
+			return 0;
+		if (strcmp(e->sqlstate, "55006") != 0 || attempt == CREATE_ATTEMPTS)
+			return -1;
+		if (stop_sleep(s->o.stop, CREATE_PAUSE_MS, e) < 0)
+			return -1;
+	}
+}
+
 static int create(struct scratch *s, struct err *e)
 {
 	AUTO(pg) struct pg *pg = NULL;
@@ -65,7 +82,7 @@ static int create(struct scratch *s, struct err *e)
 	if (pg_open(&pg, s->target, "schema", s->o.stop, e))
 		return -1;
 	drop_stale(pg);
-	if (pg_execf(pg, e, "CREATE DATABASE \"%s\"", name)) {
+	if (create_patiently(s, pg, name, e) < 0) {
 		if (strcmp(e->sqlstate, "42501") == 0)
 			e->kind = ERR_REFUSED;
 		err_note(e, "making a scratch database");

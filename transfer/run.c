@@ -318,13 +318,21 @@ static int post_phases(struct run *r, struct err *e)
 	return ddl_vacuum(&d, names, n, e);
 }
 
+/* `copy` has no later phases, but what it set aside for the load must come back. */
+static int restore_aside(struct run *r, struct err *e)
+{
+	struct ddl d = run_ddl(r);
+
+	return r->settings.data && !r->settings.keep_indexes ? ddl_restore_aside(&d, e) : 0;
+}
+
 static int set_aside(struct run *r, struct err *e)
 {
 	struct ddl d = run_ddl(r);
 	AUTO(free) const char **names = NULL;
 	int n = 0;
 
-	if (r->settings.keep_indexes || !r->settings.post)
+	if (r->settings.keep_indexes)
 		return 0;
 	if (each_table(r, &names, &n, e) < 0)
 		return -1;
@@ -452,7 +460,7 @@ static int transfer_once(struct run *r, struct err *e)
 		return -1;
 	if (!r->settings.data)
 		holder_release(r->dir.path);
-	if (r->settings.post && post_phases(r, e) < 0)
+	if (r->settings.post ? post_phases(r, e) < 0 : restore_aside(r, e) < 0)
 		return -1;
 	if (run_renew_target(r, e) < 0)
 		return -1;
