@@ -35,6 +35,14 @@ static int tune(struct pg *pg, struct err *e)
 		       e);
 }
 
+int session_as_application(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg,
+		       "RESET parallel_setup_cost; RESET parallel_tuple_cost;"
+		       "RESET min_parallel_table_scan_size",
+		       e);
+}
+
 static int open_once(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
 		     struct err *e)
 {

@@ -22,6 +22,12 @@ int session_open(struct pg **ret, const struct conn *conn, const char *name, str
 		 uint64_t deadline, struct err *e) MUST_CHECK;
 
 /*
+ * Plans as applications get them: session_open() makes parallel scans cheap for the sake of digests,
+ * and a search would then start processes for each of its queries.
+ */
+int session_as_application(struct pg *pg, struct err *e) MUST_CHECK;
+
+/*
  * After a failed statement: true when it is worth another attempt before `deadline`; sleeps the
  * backoff of that attempt (*attempt counts from 1 and is raised). false: *e says why not, still.
  */

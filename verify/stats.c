@@ -143,6 +143,17 @@ struct stats_ratio stats_ratio(const double *a, const double *b, int n, uint64_t
 	return r;
 }
 
+/* The upper tail of a binomial with p = 1/2, by logarithms so that no count overflows. */
+double stats_sign(int more, int less)
+{
+	int n = more + less;
+	double tail = 0;
+
+	for (int k = more; k <= n; k++)
+		tail += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) - n * log(2.0));
+	return tail < 1 ? tail : 1;
+}
+
 double stats_all_pass_bound(int n)
 {
 	return n > 0 ? pow(0.05, 1.0 / n) : 0;

@@ -47,6 +47,12 @@ struct stats_ratio {
 };
 struct stats_ratio stats_ratio(const double *a, const double *b, int n, uint64_t seed);
 
+/*
+ * Exact one-sided sign test of paired yes-or-no answers, from the pairs that differ: the
+ * probability of `more` or more on that side of more + less if neither side were likelier.
+ */
+double stats_sign(int more, int less);
+
 /* Exact lower 95 % bound of a proportion when all n trials succeeded: 0.05^(1/n). */
 double stats_all_pass_bound(int n);
 

@@ -115,6 +115,17 @@ static void the_bound_of_all_passed_is_exact(void **state)
 	assert_near(stats_all_pass_bound(0), 0, 0);
 }
 
+static void the_sign_test_is_the_tail_of_a_fair_coin(void **state)
+{
+	(void)state;
+	assert_near(stats_sign(3, 0), 0.125, 1e-12);
+	assert_near(stats_sign(7, 0), 0.0078125, 1e-12);
+	assert_near(stats_sign(8, 2), 56.0 / 1024, 1e-12);
+	assert_near(stats_sign(0, 5), 1, 1e-12);
+	assert_near(stats_sign(0, 0), 1, 1e-12);
+	assert_near(stats_sign(600, 400), 1.3642e-10, 1e-13);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +137,7 @@ int main(void)
 		cmocka_unit_test(a_clear_loss_fails_and_a_small_sample_is_open),
 		cmocka_unit_test(a_ratio_holds_the_truth_and_repeats_with_its_seed),
 		cmocka_unit_test(the_bound_of_all_passed_is_exact),
+		cmocka_unit_test(the_sign_test_is_the_tail_of_a_fair_coin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
