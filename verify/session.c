@@ -31,7 +31,7 @@ static int tune(struct pg *pg, struct err *e)
 		return -1;
 	return pg_exec(pg,
 		       "SET jit = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
-		       "SET min_parallel_table_scan_size = 0",
+		       "SET min_parallel_table_scan_size = '512kB'",
 		       e);
 }
 
