@@ -252,6 +252,73 @@ class Rollback(Base):
             self.assertEqual(self.states(folder), {"001": "applied", "002": "pending"})
             self.assertEqual(self.value("SELECT count(*) FROM users"), "1")
 
+    def sleeping(self, n=30):
+        return self.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(%d)%%' AND pid <> "
+                          "pg_backend_pid()" % n) == "1"
+
+    def end_sleepers(self):
+        self.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid "
+                  "<> pg_backend_pid()", user="postgres")
+        wait_until(lambda: self.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE "
+                                      "'neonferry%'") == "0")
+
+    def test_killed_within_a_down_script_nothing_of_it_is_undone(self):
+        with Folder(TWO) as folder:
+            self.schema("apply", folder).ok()
+            down = TWO["002_add_mail.down.sql"]
+            folder.put("002_add_mail.down.sql", down + ";\nSELECT pg_sleep(30);\n")
+            running = Running(self.server, "rollback 1", folder, uri=self.uri)
+            wait_until(self.sleeping)
+            running.kill()
+            self.assertEqual(self.states(folder), {"001": "applied", "002": "applied"})
+            self.end_sleepers()
+            self.assertEqual(self.states(folder), {"001": "applied", "002": "applied"})
+            folder.put("002_add_mail.down.sql", down)
+            self.schema("rollback 1", folder).ok()
+            self.assertEqual(self.states(folder), {"001": "applied", "002": "pending"})
+            self.schema("apply", folder).ok()
+
+    def test_killed_between_down_scripts_the_next_call_undoes_the_rest(self):
+        with Folder(TWO) as folder:
+            self.schema("apply", folder).ok()
+            folder.put("001_create_users.down.sql", "SELECT pg_sleep(30);\nDROP TABLE users;\n")
+            running = Running(self.server, "rollback 0", folder, uri=self.uri)
+            wait_until(self.sleeping)
+            running.kill()
+            self.assertEqual(self.states(folder), {"001": "applied", "002": "pending"})
+            self.end_sleepers()
+            folder.put("001_create_users.down.sql", "DROP TABLE users")
+            undone = self.schema("rollback 0", folder).ok().json["undone"]
+            self.assertEqual([m["version"] for m in undone], ["001"])
+            self.assertEqual(self.states(folder), {"001": "pending", "002": "pending"})
+            self.assertEqual(self.value("SELECT to_regclass('users')"), None)
+            self.schema("apply", folder).ok()
+            self.assertEqual(self.states(folder), {"001": "applied", "002": "applied"})
+
+    def test_killed_within_a_down_script_of_steps_the_next_call_goes_on_behind_the_last(self):
+        up = "CREATE TABLE big (id int);\nCREATE INDEX big_a ON big (id);\nCREATE INDEX big_b ON big (id);\n"
+        down = ("DROP INDEX CONCURRENTLY big_a;\nSELECT pg_advisory_lock(77);\nDROP INDEX CONCURRENTLY big_b;\n"
+                "DROP TABLE big;\n")
+        with Folder({"001_big.sql": up, "001_big.down.sql": down}) as folder:
+            self.schema("apply", folder).ok()
+            with self.session(user=FERRY) as holder:
+                holder.query("SELECT pg_advisory_lock(77)")
+                running = Running(self.server, "rollback 0", folder, uri=self.uri)
+                wait_until(lambda: self.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT "
+                                              "granted") == "1")
+                running.kill()
+                status = self.schema("status", folder).ok().json
+                self.assertEqual(status["migrations"][0]["state"], "applied")
+                self.assertTrue(status["migrations"][0]["down_begun"])
+                self.assertEqual([(p["version"], p["statements_done"]) for p in status["unfinished"]],
+                                 [("001 down", 1)])
+                self.assertIn("001 down", self.schema("status", folder, as_json=False).out)
+            wait_until(lambda: self.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE "
+                                          "'neonferry%'") == "0")
+            self.schema("rollback 0", folder).ok()
+            self.assertEqual(self.states(folder), {"001": "pending"})
+            self.assertEqual(self.value("SELECT to_regclass('big')"), None)
+
 
 CONCURRENT = ("SET work_mem = '4MB';\nALTER TABLE c ADD more int;\nCREATE UNIQUE INDEX CONCURRENTLY c_u ON c (u);\n"
               "CREATE INDEX CONCURRENTLY c_id ON c (id);\n")
