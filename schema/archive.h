@@ -56,6 +56,15 @@ struct archive {
 int archive_find_tools(int major, char **ret_pg_dump, char **ret_pg_restore,
 		       struct err *e) MUST_CHECK;
 
+/* How long pg_dump waits for the lock on a table before it gives up; as its argument. */
+#define ARCHIVE_LOCK_WAIT_S   10
+#define ARCHIVE_LOCK_WAIT_ARG "--lock-wait-timeout=10s"
+/*
+ * Call it on the error of a pg_dump that began then (clock_ms()): where a lock was not given, it says
+ * so, with a hint, and returns true.
+ */
+bool archive_explain_lock(uint64_t began, struct err *e);
+
 /*
  * Runs pg_dump into path (0600, written aside, renamed). snapshot may be NULL. tables/excluded are
  * names as in pattern.h (arrays of n; may be NULL): the archive is always whole, the choice is kept
@@ -67,6 +76,12 @@ struct archive_options {
 	int n_tables;
 	const char *const *excluded;
 	int n_excluded;
+	/*
+	 * Called when a table could not be locked, for the tries-th time: 0 to try again, or -1 with
+	 * *e. NULL: that is an error.
+	 */
+	int (*locked)(void *ctx, int tries, struct err *e);
+	void *ctx;
 };
 int archive_dump(const struct conn *source, int source_version, const struct archive_options *o,
 		 const char *path, struct stop *stop, struct err *e) MUST_CHECK;

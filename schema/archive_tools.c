@@ -1,5 +1,6 @@
 #include "schema/archive.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/program.h"
 #include "schema/archive_select.h"
@@ -182,6 +183,7 @@ static void dump_args(struct args *a, const char *pg_dump, const struct archive_
 		"--no-subscriptions",
 		"--no-security-labels",
 		"--encoding=UTF8",
+		ARCHIVE_LOCK_WAIT_ARG,
 		"--exclude-schema=neonferry",
 		"--exclude-schema=neon",
 		"--exclude-schema=neon_migration",
@@ -217,6 +219,39 @@ static int run_pg_dump(const struct conn *source, const char *pg_dump,
 	conn_free_env(env);
 	args_done(&a);
 	return rc;
+}
+
+/* Its message is in the server's language, but the statement that failed, and the time, are not. */
+bool archive_explain_lock(uint64_t began, struct err *e)
+{
+	enum err_kind kind = e->kind;
+
+	if (kind == ERR_STOPPED || !strstr(e->text, "IN ACCESS SHARE MODE") ||
+	    clock_ms() - began < ARCHIVE_LOCK_WAIT_S * 1000)
+		return false;
+	*e = ERR_INIT;
+	err_set(e, kind, "a table is locked: pg_dump waited %d s for it", ARCHIVE_LOCK_WAIT_S);
+	err_hint(e, "end or cancel the statement that holds the lock or waits for it "
+		    "(pg_stat_activity shows it), then try again");
+	return true;
+}
+
+/* Who waits for an exclusive lock stands in front of pg_dump: not for ever, and not without a word. */
+static int dump_patiently(const struct conn *source, const char *pg_dump,
+			  const struct archive_options *o, const char *file, struct stop *stop,
+			  struct err *e)
+{
+	for (int tries = 1;; tries++) {
+		uint64_t began = clock_ms();
+
+		if (run_pg_dump(source, pg_dump, o, file, stop, e) == 0)
+			return 0;
+		if (!archive_explain_lock(began, e) || !o || !o->locked)
+			return -1;
+		*e = ERR_INIT;
+		if (o->locked(o->ctx, tries, e) < 0)
+			return -1;
+	}
 }
 
 /* Durable under its own name only when it is whole. */
@@ -330,7 +365,7 @@ int archive_dump(const struct conn *source, int source_version, const struct arc
 	if (fd < 0)
 		return err_sys(e, ERR_DISK, errno, "cannot write %s", part);
 	close(fd);
-	if (run_pg_dump(source, pg_dump, o, part, stop, e) < 0 || write_choice(path, o, e) < 0 ||
+	if (dump_patiently(source, pg_dump, o, part, stop, e) < 0 || write_choice(path, o, e) < 0 ||
 	    keep_file(part, path, e) < 0) {
 		unlink(part);
 		return err_note(e, "reading the schema of the source with pg_dump");

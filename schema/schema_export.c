@@ -1,5 +1,6 @@
 #include "schema/schema_export.h"
 
+#include "common/clock.h"
 #include "common/program.h"
 #include "schema/archive.h"
 
@@ -26,14 +27,17 @@ static void copy_lines(struct text *ret, const char *s)
 static int run(struct text *ret, const struct conn *c, const char *pg_dump, struct stop *stop, struct err *e)
 {
 	const char *const argv[] = { pg_dump, "--schema-only", "--no-password", "--no-owner",
-				     "--no-tablespaces", "--encoding=UTF8", "--exclude-schema=neonferry",
+				     "--no-tablespaces", "--encoding=UTF8", ARCHIVE_LOCK_WAIT_ARG, "--exclude-schema=neonferry",
 				     "--exclude-schema=neon", "--exclude-schema=neon_migration", NULL };
 	char **env = NULL;
 
 	if (conn_env(c, &env, e))
 		return -1;
 	struct program p = { .argv = argv, .env = env, .blame = ERR_TARGET, .stop = stop };
+	uint64_t began = clock_ms();
 	int failed = program_run(&p, ret, e);
+	if (failed)
+		archive_explain_lock(began, e);
 	conn_free_env(env);
 	return failed;
 }

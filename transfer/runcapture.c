@@ -4,11 +4,15 @@
 #include "common/file.h"
 #include "transfer/blobfile.h"
 #include "transfer/existing.h"
+#include "transfer/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Then somebody must act: the one who waits for an exclusive lock waits for us. */
+#define DUMP_TRIES 12
 
 int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog **ret, struct err *e)
 {
@@ -120,6 +124,26 @@ static int read_archive(struct run *r, struct err *e)
 	return rc;
 }
 
+/*
+ * The holder has all locks that pg_dump needs, but somebody who waits for an exclusive one stands
+ * between the two, and waits for the holder: that ends only when one of them gives up.
+ */
+static int tell_locked(void *ctx, int tries, struct err *e)
+{
+	struct run *r = ctx;
+	AUTO_TEXT struct text who = TEXT_INIT;
+
+	view_blockers(r->source_pg, 0, &who);
+	if (tries < DUMP_TRIES) {
+		event_emit(r->events, EVENT_NOTICE, "schema.wait", NULL,
+			   "pg_dump waits for a table lock in the source%s", text_str(&who));
+		return 0;
+	}
+	err_set(e, ERR_SOURCE, "source: pg_dump waited %d s for a table lock%s",
+		tries * ARCHIVE_LOCK_WAIT_S, text_str(&who));
+	return err_hint(e, "end or cancel that process's statement in the source, then resume");
+}
+
 static int dump_schema(struct run *r, struct err *e)
 {
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.dump");
@@ -127,6 +151,7 @@ static int dump_schema(struct run *r, struct err *e)
 		.snapshot = r->holder.snapshot[0] ? r->holder.snapshot : NULL,
 		.tables = r->settings.tables, .n_tables = r->settings.n_tables,
 		.excluded = r->settings.excluded, .n_excluded = r->settings.n_excluded,
+		.locked = tell_locked, .ctx = r,
 	};
 
 	if (!path)

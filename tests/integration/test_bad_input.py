@@ -8,7 +8,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import SqlError, make_dir, make_source, make_target, wait_until  # noqa: E402
+from cluster import SqlError, bindir, make_dir, make_source, make_target, wait_until  # noqa: E402
 from moving import NEONFERRY, Folder, assert_same, environment, neonferry, rows  # noqa: E402
 
 USAGE, REFUSED, ACT, DIFFERENT = 2, 3, 5, 7
@@ -422,9 +422,12 @@ class Others(Case):
         wait_until(lambda: '"phase: copy"' in self.events(), what="the copy to begin")
         return process, lock, before
 
-    def start(self, *args):
+    def start(self, *args, path=None):
+        env = environment()
+        if path:
+            env["PATH"] = path + ":" + env["PATH"]
         process = subprocess.Popen([NEONFERRY, "run", *self.ends(), "--run-dir", self.dir, *args],
-                                   env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
@@ -466,6 +469,34 @@ class Others(Case):
         self.source.psql("SELECT pg_cancel_backend(%d)" % other.pid)
         self.end(process, lock, before)
         self.assertEqual(rows(self.target, "public.u", db=self.db), [b"1", b"2"])
+
+    def test_one_that_waits_between_the_holder_and_pg_dump_is_named(self):
+        """pg_dump as we find it, but it waits for our word before it begins."""
+        self.there("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+        tools = self.folder("tools")
+        os.mkdir(tools)
+        os.symlink(os.path.join(bindir(), "pg_restore"), os.path.join(tools, "pg_restore"))
+        with open(os.path.join(tools, "pg_dump"), "w", encoding="utf-8") as f:
+            f.write('#!/bin/sh\nreal=%s/pg_dump\n[ "$1" = --version ] && exec $real --version\n'
+                    'touch %s/ready\nwhile [ ! -e %s/go ]; do sleep 0.05; done\nexec $real "$@"\n'
+                    % (bindir(), tools, tools))
+            os.fchmod(f.fileno(), 0o755)
+        process = self.start(path=tools)
+        wait_until(lambda: os.path.exists(tools + "/ready"), what="pg_dump to be called")
+        other = self.source.session(db=self.db)
+        self.addCleanup(other.close)
+        other.send("ALTER TABLE t ADD v text")
+        wait_until(lambda: self.source.value("SELECT count(*) FROM pg_locks WHERE pid = %d AND NOT granted"
+                                             % other.pid, db=self.db) == "1", what="the ALTER to wait")
+        with open(tools + "/go", "w", encoding="utf-8"):
+            pass
+        said = re.compile(r"pg_dump waits for a table lock in the source: process %d .*waits for .*t" % other.pid)
+        wait_until(lambda: said.search(self.events()), timeout=60, what="the run to say who is in the way")
+        self.assertIsNone(process.poll())
+        self.source.psql("SELECT pg_cancel_backend(%d)" % other.pid)
+        out = process.communicate(timeout=120)[0].decode()
+        self.assertEqual(process.returncode, 0, out)
+        self.assertEqual(rows(self.target, "public.t", db=self.db), [b"1"])
 
     def test_truncate_waits(self):
         self.one_statement("TRUNCATE t")

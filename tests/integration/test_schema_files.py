@@ -130,6 +130,15 @@ class Files(unittest.TestCase):
         result = self.schema("compare", None, "--source", self.server.uri(db=other))
         self.assertEqual(result.json["differences"], [])
 
+    def test_export_does_not_wait_for_ever_behind_a_lock(self):
+        self.server.psql("CREATE TABLE held (i int)", db=self.db)
+        with self.server.session(db=self.db) as holder:
+            holder.query("BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
+            refused = self.schema("export", None, "--output", "/dev/null")
+        self.assertNotEqual(refused.status, 0)
+        self.assertIn("a table is locked: pg_dump waited 10 s", refused.err)
+        self.assertIn("pg_stat_activity", refused.err)
+
     # --- notifications ---
 
     def hook(self, status=200):
