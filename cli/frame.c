@@ -346,6 +346,21 @@ static void add_total(const struct frame *f, const struct numbers *n, const stru
 	text_add(t, "\n");
 }
 
+/* Indexes that are built beside the copy, and what is being done. */
+static void add_indexes(const struct frame *f, const struct layout *l, struct text *t)
+{
+	int done = LOAD(f->progress->step_done), total = LOAD(f->progress->step_total);
+	AUTO_TEXT struct text line = TEXT_INIT;
+
+	if (total == 0)
+		return;
+	text_addf(&line, " indexes: %d of %d", done, total);
+	if (f->now)
+		text_addf(&line, ", %s", f->now);
+	frame_fit(t, text_str(&line), l->columns, f->utf8);
+	text_add(t, "\n");
+}
+
 static void add_steps(const struct frame *f, const struct layout *l, struct text *t)
 {
 	int done = LOAD(f->progress->step_done), total = LOAD(f->progress->step_total);
@@ -369,7 +384,7 @@ void frame_area(const struct frame *f, uint64_t now_ms, int columns, int rows, s
 	struct layout l = lay_out(columns < 20 ? 20 : columns);
 	AUTO_TEXT struct text head = TEXT_INIT;
 	char clock[HUMAN_LEN];
-	int room = rows - 5;
+	int room = rows - 6;
 
 	text_addf(&head, "%s  %s  %s", f->title, frame_phase_name(n.phase),
 		  human_clock(clock, now_ms - f->progress->started_ms));
@@ -379,6 +394,7 @@ void frame_area(const struct frame *f, uint64_t now_ms, int columns, int rows, s
 	if (n.phase == PHASE_COPY && f->n_lines > 0) {
 		add_lines(f, &l, room > MAX_LINES ? MAX_LINES : room, t);
 		add_total(f, &n, &l, t);
+		add_indexes(f, &l, t);
 	} else {
 		add_steps(f, &l, t);
 	}
@@ -400,6 +416,9 @@ static void line_copy(const struct frame *f, const struct numbers *n, struct tex
 		text_addf(t, ", %s left", human_clock(a, left));
 	if (n->rows_read > n->rows_loaded)
 		text_addf(t, ", %d %% read", (int)(part_of(n->rows_read, n->rows_total) * 100));
+	if (LOAD(f->progress->step_total))
+		text_addf(t, ", %d of %d indexes", LOAD(f->progress->step_done),
+			  LOAD(f->progress->step_total));
 	add_state(f, t);
 }
 

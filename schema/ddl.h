@@ -6,8 +6,8 @@
  * left as it is ("present"); what cannot or must not be carried is "left out", with its reason.
  * Tables that were there before the run keep their own indexes, constraints and triggers.
  *
- * THREADS	ddl_post_data() and ddl_vacuum() start their own sessions and threads; the others
- * run in the caller's.
+ * THREADS	ddl_early_start(), ddl_post_data() and ddl_vacuum() start their own sessions and
+ * threads; the others run in the caller's.
  */
 #ifndef SCHEMA_DDL_H
 #define SCHEMA_DDL_H
@@ -37,15 +37,38 @@ int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MU
  * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there
  * before the run are set aside, and user triggers disabled: definition and mark in one transaction
  * with the change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes
- * and foreign keys of partitioned tables go only if the list has the root or all leaves. Call it
- * before the load, not once ddl_restore_aside() has begun.
+ * and foreign keys of partitioned tables go only if the list has the root or all leaves. What it has
+ * set aside once is not set aside again, also where it was restored since.
  */
 int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
 /*
+ * Indexes, constraints and foreign keys that can be had while other tables are still loaded, of the
+ * archive (may be NULL) and of what was set aside: a table's indexes from ddl_early_loaded() on, a
+ * foreign key when both its tables are. One session for B-trees and the like, without workers;
+ * vector indexes one at a time with all workers. The ledger gets a row an object, as later.
+ *
+ * on_failure is called (from a thread) when one cannot be built; ddl_early_end() has the error then.
+ * loaded: everything is, wait until all is built; else: cancel, and the error is that of before, if
+ * there was one. It frees; x may be NULL.
+ */
+struct ddl_early;
+int ddl_early_start(struct ddl_early **ret, const struct ddl *d, const struct archive *a,
+		    void (*on_failure)(void *ctx), void *ctx, struct err *e) MUST_CHECK;
+/* qname: the target's table, as "schema"."name", once all its rows are committed. Any thread. */
+void ddl_early_loaded(struct ddl_early *x, const char *qname, uint64_t bytes);
+int ddl_early_end(struct ddl_early *x, bool loaded, struct err *e) MUST_CHECK;
+
+/*
+ * Foreign keys that the run has added or restored are dropped again, as if they had never been:
+ * before rows are withdrawn, or loaded into tables that were complete.
+ */
+int ddl_take_back_foreign(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
+
+/*
  * Indexes and constraints (several sessions, one table at a time each; HNSW alone with memory and
- * workers), then foreign keys NOT VALID + VALIDATE, then all other post-data in order; then what
- * was set aside. Retries what the target's absence interrupted.
+ * workers) and foreign keys NOT VALID + VALIDATE, as far as ddl_early has not made them, then all
+ * other post-data in order; then what was set aside. Retries what the target's absence interrupted.
  */
 int ddl_post_data(const struct ddl *d, const struct archive *a, struct err *e) MUST_CHECK;
 int ddl_restore_aside(const struct ddl *d, struct err *e) MUST_CHECK;

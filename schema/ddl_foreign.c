@@ -1,13 +1,12 @@
 #include "schema/ddl_post.h"
 
+#include "common/clock.h"
 #include "schema/sqltext.h"
 
 #include <string.h>
 
 /* How many broken keys are named. */
 #define OFFENDERS 10
-
-static const char settings[] = "SET client_min_messages = warning";
 
 /* --- the statement --- */
 
@@ -124,25 +123,17 @@ static void name_offenders(struct ddl_session *s, const struct archive_entry *en
 
 /* --- the steps --- */
 
-static bool is_foreign(const struct ddl_post *p, int i)
-{
-	return p->archive->entries[i].section == ARCHIVE_POST_DATA &&
-	       strcmp(p->archive->entries[i].type, "FK CONSTRAINT") == 0;
-}
-
 /*
  * Validating a foreign key leaves the parts of it that belong to the partitions of the other table
  * as not valid (PostgreSQL 15), so one that refers to a partitioned table is added whole.
  */
-static bool split(const struct archive_entry *entry, const PGresult *partitioned, char **ret_add,
-		  char **ret_validate)
+static bool split(const struct archive_entry *entry, const PGresult *partitioned,
+		  struct text *references, char **ret_add, char **ret_validate)
 {
-	AUTO_TEXT struct text references = TEXT_INIT;
-
-	if (!ddl_foreign_split(entry->sql, ret_add, ret_validate, &references))
+	if (!ddl_foreign_split(entry->sql, ret_add, ret_validate, references))
 		return false;
 	for (int i = 0; i < PQntuples(partitioned); i++) {
-		if (strcmp(PQgetvalue(partitioned, i, 0), text_str(&references)) != 0)
+		if (strcmp(PQgetvalue(partitioned, i, 0), text_str(references)) != 0)
 			continue;
 		free(*ret_add);
 		free(*ret_validate);
@@ -152,7 +143,7 @@ static bool split(const struct archive_entry *entry, const PGresult *partitioned
 	return true;
 }
 
-static int list_partitioned(struct pg *pg, PGresult **ret, struct err *e)
+int ddl_foreign_list_partitioned(struct pg *pg, PGresult **ret, struct err *e)
 {
 	if (pg_query(pg,
 		     "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM "
@@ -164,28 +155,46 @@ static int list_partitioned(struct pg *pg, PGresult **ret, struct err *e)
 	return 0;
 }
 
-static int add_work(struct ddl_session *s, void *ctx, struct err *e)
+/* "public.t" or "public.""T""", as it stands, with all parts quoted. */
+static void quote_parts(const char *raw, struct text *ret)
 {
-	struct ddl_post *p = ctx;
+	struct sqltext_token t;
+
+	while ((t = sqltext_next(&raw)).kind != SQLTEXT_END) {
+		if (t.kind == SQLTEXT_WORD)
+			text_add(ret, "\"");
+		text_addn(ret, t.at, t.len);
+		if (t.kind == SQLTEXT_WORD)
+			text_add(ret, "\"");
+	}
+}
+
+bool ddl_foreign_has_steps(const struct archive_entry *entry, const PGresult *partitioned,
+			   struct text *ret_other)
+{
+	AUTO_TEXT struct text references = TEXT_INIT;
+	AUTO(free) char *add = NULL, *validate = NULL;
+
+	if (!split(entry, partitioned, &references, &add, &validate))
+		return false;
+	quote_parts(text_str(&references), ret_other);
+	return true;
+}
+
+int ddl_foreign_add(struct ddl_post *p, struct ddl_session *s, const int *entries, int n,
+		    struct err *e)
+{
 	struct ddl_items items = { 0 };
-	struct ddl_state state;
-	AUTO(pgresult) PGresult *partitioned = NULL;
 	int rc = 0;
 
-	if (list_partitioned(s->pg, &partitioned, e) < 0 ||
-	    ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
-		return -1;
-	ddl_state_done(&p->state);
-	p->state = state;
-	for (int i = 0; rc == 0 && i < p->archive->n_entries; i++) {
+	for (int i = 0; rc == 0 && i < n; i++) {
 		char *add = NULL, *validate = NULL;
-		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_PENDING)
+		if (p->state.outcome[entries[i]] != DDL_PENDING)
 			continue;
-		(void)split(&p->archive->entries[i], partitioned, &add, &validate);
+		(void)ddl_foreign_split(p->archive->entries[entries[i]].sql, &add, &validate, NULL);
 		free(validate);
-		p->state.outcome[i] = DDL_APPLIED;
-		rc = ddl_state_add(&items, p->d, p->archive, i, ddl_post_section(p), DDL_APPLIED,
-				   NULL, add, e);
+		rc = ddl_state_add(&items, p->d, p->archive, entries[i], ddl_post_section(p),
+				   DDL_APPLIED, NULL, add, e);
 	}
 	if (rc == 0)
 		rc = ddl_batch_run(s, &items, p->phase, ddl_post_judge, p, e);
@@ -193,84 +202,39 @@ static int add_work(struct ddl_session *s, void *ctx, struct err *e)
 	return rc;
 }
 
-struct validation {
-	struct ddl_post *p;
-	struct ddl_items items; /* one task each */
-};
-
-static int collect(struct ddl_session *s, void *ctx, struct err *e)
+static int validate(struct ddl_post *p, struct ddl_session *s, const struct ddl_item *item,
+		    struct err *e)
 {
-	struct validation *v = ctx;
-	struct ddl_post *p = v->p;
-	struct ddl_state state;
-	AUTO(pgresult) PGresult *partitioned = NULL;
-	int rc = 0;
+	uint64_t began = clock_ms();
 
-	/* Again from the ledger: what was found present by a judge is not ours to validate. */
-	if (list_partitioned(s->pg, &partitioned, e) < 0 ||
-	    ddl_state_load(&state, s->pg, p->d->run, p->archive, p->aside, e) < 0)
-		return -1;
-	ddl_state_done(&p->state);
-	p->state = state;
-	ddl_items_done(&v->items);
-	for (int i = 0; rc == 0 && i < p->archive->n_entries; i++) {
-		char *add = NULL, *validate = NULL;
-		if (!is_foreign(p, i) || p->state.outcome[i] != DDL_APPLIED ||
-		    p->state.validated[i] ||
-		    !split(&p->archive->entries[i], partitioned, &add, &validate))
-			continue;
-		free(add);
-		rc = ddl_state_add(&v->items, p->d, p->archive, i,
-				   p->aside ? DDL_ASIDE_VALIDATE : DDL_VALIDATE, DDL_APPLIED, NULL,
-				   validate, e);
-	}
-	return rc;
-}
-
-struct one_validation {
-	struct validation *v;
-	const struct ddl_item *item;
-};
-
-static int validate_work(struct ddl_session *s, void *ctx, struct err *e)
-{
-	struct one_validation *one = ctx;
-	const struct ddl_post *p = one->v->p;
-
-	if (ddl_batch_one(s, one->item, e) == 0)
+	ddl_phase_step(p->phase, 0, item->label);
+	if (ddl_batch_one(s, item, e) == 0) {
+		ddl_post_tell_built(p, item->number, clock_ms() - began);
 		return 0;
+	}
 	/* A lost reply: the earlier attempt's claim is there, so it is done. */
 	if (strcmp(e->constraint, LEDGER_OBJECT_KEY) == 0) {
 		*e = ERR_INIT;
 		return 0;
 	}
 	if (strcmp(e->sqlstate, "23503") == 0)
-		name_offenders(s, &p->archive->entries[one->item->number], e);
-	return err_note(e, "validating %s", one->item->label);
+		name_offenders(s, &p->archive->entries[item->number], e);
+	return err_note(e, "validating %s", item->label);
 }
 
-static int validate_task(struct ddl_session *s, int i, void *ctx, struct err *e)
+int ddl_foreign_validate(struct ddl_post *p, struct ddl_session *s, int entry, struct err *e)
 {
-	struct validation *v = ctx;
-	struct one_validation one = { .v = v, .item = &v->items.list[i] };
+	struct ddl_items items = { 0 };
+	char *add = NULL, *sql = NULL;
 
-	ddl_phase_step(v->p->phase, 0, one.item->label);
-	return ddl_session_do(s, validate_work, &one, e);
-}
-
-int ddl_foreign_keys(struct ddl_post *p, struct err *e)
-{
-	struct validation v = { .p = p };
-	struct ddl_session s;
-
-	ddl_session_init(&s, p->d, p->d->stop, "ddl", settings);
-	int rc = ddl_session_do(&s, add_work, p, e);
+	(void)ddl_foreign_split(p->archive->entries[entry].sql, &add, &sql, NULL);
+	free(add);
+	int rc = sql ? ddl_state_add(&items, p->d, p->archive, entry,
+				     p->aside ? DDL_ASIDE_VALIDATE : DDL_VALIDATE, DDL_APPLIED,
+				     NULL, sql, e)
+		     : err_nomem(e);
 	if (rc == 0)
-		rc = ddl_session_do(&s, collect, &v, e);
-	ddl_session_done(&s);
-	if (rc == 0)
-		rc = ddl_parallel(p->d, "validate", settings, p->d->jobs, v.items.n, validate_task,
-				  &v, e);
-	ddl_items_done(&v.items);
+		rc = validate(p, s, items.list, e);
+	ddl_items_done(&items);
 	return rc;
 }

@@ -1,16 +1,10 @@
 #include "schema/ddl_post.h"
-#include "schema/ddl_memory.h"
+#include "schema/ddl_builder.h"
 
 #include <string.h>
 
-static const char settings[] = "SET check_function_bodies = off; SET client_min_messages = warning;"
+const char ddl_post_settings[] = "SET check_function_bodies = off; SET client_min_messages = warning;"
 			       " SET standard_conforming_strings = on";
-
-/* Tables smaller than this share transactions: what they cost is round trips. */
-#define SMALL_TABLE ((int64_t)1 << 20)
-#define SMALL_ITEMS 64
-/* More than this brings B-trees little. */
-#define SORT_MEMORY_MAX ((int64_t)1 << 30)
 
 /* --- what is left of a few entries --- */
 
@@ -19,7 +13,7 @@ int ddl_post_refresh(struct ddl_post *p, struct pg *pg, const int *entries, int 
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	AUTO(pgresult) PGresult *res = NULL;
 
-	text_add(&sql, "SELECT entry FROM neonferry.object WHERE section = ");
+	text_add(&sql, "SELECT entry, outcome FROM neonferry.object WHERE section = ");
 	text_add_literal(&sql, ddl_post_section(p));
 	text_add(&sql, " AND run = ");
 	text_add_literal(&sql, p->d->run);
@@ -33,7 +27,8 @@ int ddl_post_refresh(struct ddl_post *p, struct pg *pg, const int *entries, int 
 		const struct archive_entry *entry =
 			archive_by_id(p->archive, atoi(PQgetvalue(res, i, 0)));
 		if (entry)
-			p->state.outcome[entry - p->archive->entries] = DDL_APPLIED;
+			p->state.outcome[entry - p->archive->entries] =
+				ddl_outcome_parse(PQgetvalue(res, i, 1));
 	}
 	return 0;
 }
@@ -116,90 +111,7 @@ char *ddl_post_judge(struct ddl_session *s, void *ctx, const struct ddl_item *it
 				"it was there already");
 }
 
-/* --- indexes and constraints of one table, or of some small ones --- */
-
-struct task {
-	int *entries; /* into the shared list */
-	int n;
-	int64_t bytes;
-};
-
-struct building {
-	struct ddl_post *p;
-	struct task *tasks;
-};
-
-struct task_work {
-	struct ddl_post *p;
-	const struct task *task;
-	int attempt;
-};
-
-static int task_items(const struct task_work *w, struct ddl_items *items, struct err *e)
-{
-	for (int i = 0; i < w->task->n; i++) {
-		int entry = w->task->entries[i];
-		if (w->p->state.outcome[entry] == DDL_PENDING &&
-		    ddl_state_add(items, w->p->d, w->p->archive, entry, ddl_post_section(w->p),
-				  DDL_APPLIED, NULL, NULL, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int task_work(struct ddl_session *s, void *ctx, struct err *e)
-{
-	struct task_work *w = ctx;
-	struct ddl_items items = { 0 };
-	int rc = 0;
-
-	if (w->attempt++ > 0)
-		rc = ddl_post_refresh(w->p, s->pg, w->task->entries, w->task->n, e);
-	if (rc == 0)
-		rc = task_items(w, &items, e);
-	if (rc == 0 && w->task->bytes < SMALL_TABLE)
-		rc = ddl_batch_run(s, &items, w->p->phase, ddl_post_judge, w->p, e);
-	/* Each in a transaction of its own: what has been built stays built. */
-	for (int i = 0; rc == 0 && w->task->bytes >= SMALL_TABLE && i < items.n; i++) {
-		struct ddl_items one = { .n = 1, .list = &items.list[i] };
-		rc = ddl_batch_run(s, &one, w->p->phase, ddl_post_judge, w->p, e);
-		if (rc == 0)
-			w->p->state.outcome[items.list[i].number] = DDL_APPLIED;
-	}
-	ddl_items_done(&items);
-	return rc;
-}
-
-static int build_task(struct ddl_session *s, int i, void *ctx, struct err *e)
-{
-	struct building *b = ctx;
-	struct task_work w = { .p = b->p, .task = &b->tasks[i] };
-
-	if (ddl_session_do(s, task_work, &w, e) < 0)
-		return -1;
-	for (int k = 0; k < w.task->n; k++) {
-		if (b->p->state.outcome[w.task->entries[k]] == DDL_PENDING)
-			b->p->state.outcome[w.task->entries[k]] = DDL_APPLIED;
-	}
-	return 0;
-}
-
-/* One entry to be built, with what it is ordered by: the largest table first. */
-struct build {
-	int entry, parent;
-	int64_t bytes;
-};
-
-static int by_size(const void *a, const void *b)
-{
-	const struct build *x = a, *y = b;
-
-	if (x->bytes != y->bytes)
-		return x->bytes < y->bytes ? 1 : -1;
-	if (x->parent != y->parent)
-		return x->parent < y->parent ? -1 : 1;
-	return (x->entry > y->entry) - (x->entry < y->entry);
-}
+/* --- what is to be built --- */
 
 /* Bytes of each relation of the archive, by entry; and what the server has. */
 struct sizes {
@@ -249,85 +161,29 @@ static int size_work(struct ddl_session *s, void *ctx, struct err *e)
 	return ddl_memory_server(s->pg, &sizes->server, e);
 }
 
-/* Cuts the sorted list into tasks: one large table each, small ones together. */
-static int make_tasks(const struct build *builds, int n, int *entries, struct task *tasks)
+struct asking {
+	struct sizes sizes;
+	PGresult *partitioned;
+};
+
+static int ask_work(struct ddl_session *s, void *ctx, struct err *e)
 {
-	int n_tasks = 0;
+	struct asking *asking = ctx;
 
-	for (int i = 0; i < n; i++) {
-		struct task *last = n_tasks > 0 ? &tasks[n_tasks - 1] : NULL;
-		bool same = i > 0 && builds[i].parent == builds[i - 1].parent;
-		bool small = last && last->bytes < SMALL_TABLE && last->n < SMALL_ITEMS;
-
-		entries[i] = builds[i].entry;
-		if (last && (same || small)) {
-			last->n++;
-			continue;
-		}
-		tasks[n_tasks++] =
-			(struct task){ .entries = &entries[i], .n = 1, .bytes = builds[i].bytes };
-	}
-	return n_tasks;
+	PQclear(GIVE(&asking->partitioned));
+	if (ddl_foreign_list_partitioned(s->pg, &asking->partitioned, e) < 0)
+		return -1;
+	return size_work(s, &asking->sizes, e);
 }
 
-static int run_builds(struct ddl_post *p, struct build *builds, int n, int64_t memory,
-		      struct err *e)
-{
-	AUTO(free) int *entries = calloc((size_t)n + 1, sizeof *entries);
-	AUTO(free) struct task *tasks = calloc((size_t)n + 1, sizeof *tasks);
-	struct building b = { .p = p, .tasks = tasks };
-	char with_memory[sizeof settings + 64];
-
-	if (!entries || !tasks)
-		return err_nomem(e);
-	snprintf(with_memory, sizeof with_memory, "%s; SET maintenance_work_mem = '%lldkB'",
-		 settings, (long long)memory >> 10);
-	qsort(builds, (size_t)n, sizeof *builds, by_size);
-	int n_tasks = make_tasks(builds, n, entries, tasks);
-	return ddl_parallel(p->d, "index", with_memory, p->d->jobs, n_tasks, build_task, &b, e);
-}
-
-static bool is_build(const struct archive_entry *entry)
+bool ddl_post_is_build(const struct archive_entry *entry)
 {
 	return strcmp(entry->type, "INDEX") == 0 || strcmp(entry->type, "CONSTRAINT") == 0;
 }
 
-/* Sorts of several sessions at once, each with some workers, share what an index build may have. */
-static int64_t sort_memory(const struct ddl_server *server, int jobs)
+bool ddl_post_is_foreign(const struct archive_entry *entry)
 {
-	int64_t share = ddl_memory_grant(server, DDL_MEMORY_MAX) / (jobs > 0 ? jobs : 1);
-
-	if (share > SORT_MEMORY_MAX)
-		share = SORT_MEMORY_MAX;
-	return share < server->work_mem ? server->work_mem : share;
-}
-
-static int build_indexes(struct ddl_post *p, const struct sizes *sizes, struct err *e)
-{
-	const int64_t *bytes = sizes->bytes;
-	const struct archive *a = p->archive;
-	size_t max = (size_t)a->n_entries + 1;
-	AUTO(free) struct build *builds = calloc(max, sizeof *builds);
-	AUTO(free) int *vectors = calloc(max, sizeof *vectors);
-	int n = 0, n_vectors = 0;
-
-	if (!builds || !vectors)
-		return err_nomem(e);
-	for (int i = 0; i < a->n_entries; i++) {
-		const struct archive_entry *entry = &a->entries[i];
-		if (entry->section != ARCHIVE_POST_DATA || p->state.outcome[i] != DDL_PENDING ||
-		    !is_build(entry))
-			continue;
-		if (ddl_vector_is(entry))
-			vectors[n_vectors++] = i;
-		else
-			builds[n++] =
-				(struct build){ i, entry->parent,
-						entry->parent >= 0 ? bytes[entry->parent] : 0 };
-	}
-	if (run_builds(p, builds, n, sort_memory(&sizes->server, p->d->jobs), e) < 0)
-		return -1;
-	return ddl_vector_build(p, vectors, n_vectors, e);
+	return strcmp(entry->type, "FK CONSTRAINT") == 0;
 }
 
 /* --- steps in one session --- */
@@ -391,24 +247,95 @@ static bool is_attach(const struct archive_entry *entry)
 
 static bool is_rest(const struct archive_entry *entry)
 {
-	return !is_build(entry) && strcmp(entry->type, "FK CONSTRAINT") != 0;
+	return !ddl_post_is_build(entry) && !ddl_post_is_foreign(entry);
+}
+
+int ddl_post_queue(struct ddl_post *p, struct ddl_build *queue, struct ddl_server *server,
+		   struct err *e)
+{
+	AUTO(free) int64_t *bytes = calloc((size_t)p->archive->n_entries + 1, sizeof *bytes);
+	AUTO(pgresult) PGresult *partitioned = NULL;
+	struct asking asking = { .sizes = { .archive = p->archive, .bytes = bytes } };
+	struct ddl_session s;
+
+	if (!bytes)
+		return err_nomem(e);
+	ddl_session_init(&s, p->d, p->d->stop, "ddl", ddl_post_settings);
+	int rc = run_step(p, &s, NULL, e);
+	if (rc == 0)
+		rc = ddl_session_do(&s, ask_work, &asking, e);
+	partitioned = asking.partitioned;
+	ddl_session_done(&s);
+	if (rc == 0)
+		rc = ddl_build_add(queue, p, bytes, partitioned, e);
+	*server = asking.sizes.server;
+	return rc;
+}
+
+int ddl_post_pending(const struct ddl_post *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->archive->n_entries; i++) {
+		const struct archive_entry *entry = &p->archive->entries[i];
+		n += entry->section == ARCHIVE_POST_DATA &&
+		     (ddl_post_is_build(entry) || ddl_post_is_foreign(entry)) &&
+		     p->state.outcome[i] == DDL_PENDING;
+	}
+	return n;
+}
+
+void ddl_post_tell_built(const struct ddl_post *p, int i, uint64_t ms)
+{
+	const struct archive_entry *entry = &p->archive->entries[i];
+	AUTO_TEXT struct text label = TEXT_INIT;
+	char ended[16];
+
+	archive_entry_label(entry, &label);
+	snprintf(ended, sizeof ended, "%.1f s", (double)ms / 1000);
+	event_emit(p->d->events, EVENT_INFO, "index.built",
+		   json_pack("{s:s, s:s*, s:s*, s:s, s:I}", "type", entry->type, "schema",
+			     entry->schema, "table", entry->table, "name", entry->tag, "ms",
+			     (json_int_t)ms),
+		   "built %s in %s", text_str(&label), ended);
+}
+
+/* What an earlier process, or ddl_early, has done counts as done. */
+static int count_settled(const struct ddl_post *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->archive->n_entries; i++)
+		n += p->archive->entries[i].section == ARCHIVE_POST_DATA &&
+		     p->state.outcome[i] != DDL_PENDING;
+	return n;
+}
+
+/* All that ddl_build can do, with several sessions. */
+static int build_all(struct ddl_post *p, struct err *e)
+{
+	struct ddl_build *queue = NULL;
+	struct ddl_builder *builder = NULL;
+	struct ddl_server server;
+
+	if (ddl_build_new(&queue, p->d->jobs, e) < 0)
+		return -1;
+	if (ddl_post_queue(p, queue, &server, e) < 0) {
+		ddl_build_free(queue);
+		return -1;
+	}
+	p->phase->done = count_settled(p);
+	ddl_build_all_loaded(queue);
+	if (ddl_builder_start(&builder, p->d, queue, &server, NULL, NULL, e) < 0)
+		return -1;
+	return ddl_builder_end(builder, false, e);
 }
 
 static int run_steps(struct ddl_post *p, struct ddl_session *s, struct err *e)
 {
-	AUTO(free) int64_t *bytes = calloc((size_t)p->archive->n_entries + 1, sizeof *bytes);
-	struct sizes sizes = { .archive = p->archive, .bytes = bytes };
-
-	if (!bytes)
-		return err_nomem(e);
-	if (run_step(p, s, NULL, e) < 0 || ddl_session_do(s, size_work, &sizes, e) < 0)
-		return -1;
-	/* The connection would be idle while others build for hours. */
-	ddl_session_done(s);
-	if (build_indexes(p, &sizes, e) < 0 || run_step(p, s, is_attach, e) < 0)
-		return -1;
-	ddl_session_done(s);
-	if (ddl_foreign_keys(p, e) < 0)
+	/* Foreign keys that are left take one step. */
+	if (build_all(p, e) < 0 || run_step(p, s, is_attach, e) < 0 ||
+	    run_step(p, s, ddl_post_is_foreign, e) < 0)
 		return -1;
 	return run_step(p, s, is_rest, e);
 }
@@ -423,7 +350,7 @@ int ddl_post_run(struct ddl_post *p, struct err *e)
 		total += p->archive->entries[i].section == ARCHIVE_POST_DATA;
 	ddl_phase_begin(&phase, p->d, "indexes", total);
 	p->phase = &phase;
-	ddl_session_init(&s, p->d, p->d->stop, "ddl", settings);
+	ddl_session_init(&s, p->d, p->d->stop, "ddl", ddl_post_settings);
 	int rc = run_steps(p, &s, e);
 	ddl_session_done(&s);
 	ddl_phase_end(&phase);

@@ -86,7 +86,7 @@ static int load_work(struct ddl_session *s, void *ctx, struct err *e)
 	return 0;
 }
 
-int ddl_restore_aside(const struct ddl *d, struct err *e)
+int ddl_aside_archive(const struct ddl *d, struct archive **ret, struct err *e)
 {
 	struct ddl_session s;
 	struct restoring r = { .d = d };
@@ -94,10 +94,18 @@ int ddl_restore_aside(const struct ddl *d, struct err *e)
 	ddl_session_init(&s, d, d->stop, "ddl", NULL);
 	int rc = ddl_session_do(&s, load_work, &r, e);
 	ddl_session_done(&s);
-	if (rc == 0 && r.archive->n_entries > 0) {
-		struct ddl_post p = { .d = d, .archive = r.archive, .aside = true };
+	*ret = r.archive;
+	return rc;
+}
+
+int ddl_restore_aside(const struct ddl *d, struct err *e)
+{
+	AUTO(archive) struct archive *a = NULL;
+	int rc = ddl_aside_archive(d, &a, e);
+
+	if (rc == 0 && a->n_entries > 0) {
+		struct ddl_post p = { .d = d, .archive = a, .aside = true };
 		rc = ddl_post_run(&p, e);
 	}
-	archive_free(r.archive);
 	return rc < 0 ? err_note(e, "putting back what was set aside") : 0;
 }

@@ -59,7 +59,7 @@ bool ddl_state_operator(const struct archive_entry *entry, struct text *ret)
 
 /* --- the ledger --- */
 
-static enum ddl_outcome parse_outcome(const char *s)
+enum ddl_outcome ddl_outcome_parse(const char *s)
 {
 	if (strcmp(s, "applied") == 0)
 		return DDL_APPLIED;
@@ -91,7 +91,7 @@ static void take_row(struct ddl_state *state, const char *section, int id, const
 	else if (strcmp(section, DDL_REFRESH) == 0)
 		state->refreshed[i] = true;
 	else
-		state->outcome[i] = parse_outcome(outcome);
+		state->outcome[i] = ddl_outcome_parse(outcome);
 	state->n_known++;
 }
 

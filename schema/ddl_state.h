@@ -39,6 +39,7 @@ enum ddl_outcome ddl_state_inherited(const struct ddl_state *state, int entry,
 				     const char **ret_why);
 
 const char *ddl_outcome_name(enum ddl_outcome outcome);
+enum ddl_outcome ddl_outcome_parse(const char *name); /* of the ledger */
 
 /*
  * Adds an entry with this outcome to items: its record, and its SQL where it is applied. sql (taken

@@ -2,6 +2,7 @@
 #include "schema/ddl_post.h"
 #include "schema/ddl_watch.h"
 
+#include "common/clock.h"
 #include "schema/sqltext.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 #define DEFAULT_DIMENSIONS 2000
 
 /* NOTICEs are read here: one says that the graph has outgrown its memory. */
-static const char settings[] = "SET client_min_messages = notice; SET check_function_bodies = off";
+const char ddl_vector_settings[] = "SET client_min_messages = notice; SET check_function_bodies = off";
 
 bool ddl_vector_is(const struct archive_entry *entry)
 {
@@ -161,11 +162,6 @@ static int ask_target(struct pg *pg, const struct archive_entry *entry, struct p
 
 /* --- building --- */
 
-struct vectors {
-	struct ddl_post *p;
-	const int *entries;
-};
-
 struct vector_work {
 	struct ddl_post *p;
 	int entry, attempt;
@@ -279,23 +275,19 @@ static int vector_work(struct ddl_session *s, void *ctx, struct err *e)
 	return rc;
 }
 
-static int vector_task(struct ddl_session *s, int i, void *ctx, struct err *e)
+int ddl_vector_build(struct ddl_post *p, struct ddl_session *s, int entry, struct err *e)
 {
-	struct vectors *v = ctx;
-	struct vector_work w = { .p = v->p, .entry = v->entries[i] };
+	struct vector_work w = { .p = p, .entry = entry };
+	uint64_t began = clock_ms();
 
 	s->on_notice = on_notice;
 	s->notice_ctx = &w;
 	int rc = ddl_session_do(s, vector_work, &w, e);
 	s->on_notice = NULL;
-	if (rc == 0)
-		v->p->state.outcome[w.entry] = DDL_APPLIED;
-	return rc;
-}
-
-int ddl_vector_build(struct ddl_post *p, const int *entries, int n, struct err *e)
-{
-	struct vectors v = { .p = p, .entries = entries };
-
-	return ddl_parallel(p->d, "vector", settings, 1, n, vector_task, &v, e);
+	if (rc < 0)
+		return -1;
+	if (p->state.outcome[entry] == DDL_PENDING)
+		ddl_post_tell_built(p, entry, clock_ms() - began);
+	p->state.outcome[entry] = DDL_APPLIED;
+	return 0;
 }

@@ -6,6 +6,7 @@
 
 #define FIRST_MS 3000
 #define EVERY_MS 2000
+#define RARELY_MS 30000
 
 struct ddl_watch {
 	struct ddl_phase *phase;
@@ -36,6 +37,12 @@ static void report(struct ddl_watch *w, double part)
 			 left < 90 ? left : left / 60, left < 90 ? "s" : "min");
 	}
 	ddl_phase_step(w->phase, 0, line);
+	if (part < 0.02)
+		return;
+	event_emit(w->phase->d->events, EVENT_INFO, "index.progress",
+		   json_pack("{s:s, s:f, s:I}", "index", w->label, "part", part, "ms",
+			     (json_int_t)spent),
+		   "building %s", line);
 }
 
 /* Parallel builds count tuples, serial ones also blocks of the table. */
@@ -60,6 +67,14 @@ static int look(struct ddl_watch *w, struct pg *pg)
 	return 0;
 }
 
+/* A build of hours is told of less often. */
+static uint64_t pause_ms(const struct ddl_watch *w)
+{
+	uint64_t part = (clock_ms() - w->started) / 30;
+
+	return part < EVERY_MS ? EVERY_MS : part > RARELY_MS ? RARELY_MS : part;
+}
+
 static void *watch(void *arg)
 {
 	struct ddl_watch *w = arg;
@@ -72,7 +87,7 @@ static void *watch(void *arg)
 	if (stop_sleep(&w->stop, FIRST_MS, &ignored) < 0 ||
 	    pg_open(&pg, d->target, name, &w->stop, &ignored) < 0)
 		return NULL;
-	while (look(w, pg) == 0 && stop_sleep(&w->stop, EVERY_MS, &ignored) == 0)
+	while (look(w, pg) == 0 && stop_sleep(&w->stop, pause_ms(w), &ignored) == 0)
 		;
 	return NULL;
 }

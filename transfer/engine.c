@@ -299,7 +299,7 @@ static int run_threads(struct engine *g, struct thread *t, int readers, struct e
 		queue_close(g->to_worker[i]);
 	join(g, w, workers);
 	if (g->captured && !has_failed(g))
-		g->captured(g->captured_ctx);
+		g->captured(g->ctx);
 	outbox_close(g->outbox);
 	join(g, s, senders);
 	return rc;

@@ -39,7 +39,9 @@ struct engine {
 	struct registry *known;
 	/* Called in engine_run()'s thread when readers and workers are done; may be NULL. */
 	void (*captured)(void *ctx);
-	void *captured_ctx;
+	/* Called in a sender's thread after each chunk that arrived, with its table; may be NULL. */
+	void (*loaded)(void *ctx, int table);
+	void *ctx; /* of both */
 	/* the engine's own */
 	struct budget *budget;
 	struct shelf *shelf; /* buffers of chunk_limit bytes */

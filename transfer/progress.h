@@ -38,7 +38,8 @@ struct progress {
 	_Atomic uint64_t chunks_loaded, chunks_total_known;
 	_Atomic uint64_t retries;
 	_Atomic int waiting;		   /* threads that wait for a server to come back */
-	_Atomic int step_done, step_total; /* objects in the schema, index and proof phases */
+	/* objects in the schema, index and proof phases; beside the copy, indexes */
+	_Atomic int step_done, step_total;
 };
 
 #endif

@@ -6,6 +6,8 @@
 
 struct list {
 	int n, cap;
+	int unloaded;	  /* entries that are not in the target */
+	uint64_t covered; /* positions that the entries cover; they never overlap */
 	struct registry_entry **entries; /* sorted by range, route, from */
 };
 
@@ -148,11 +150,13 @@ static int insert(struct list *l, int at, struct registry_entry *entry, struct e
 	memmove(&l->entries[at + 1], &l->entries[at], (size_t)(l->n - at) * sizeof(*l->entries));
 	l->entries[at] = entry;
 	l->n++;
+	l->unloaded += !entry->loaded;
+	l->covered += entry->chunk.to - entry->chunk.from;
 	return 0;
 }
 
-static int merge(struct registry_entry *known, const struct chunk *c, bool on_disk, bool loaded,
-		 struct err *e)
+static int merge(struct list *l, struct registry_entry *known, const struct chunk *c, bool on_disk,
+		 bool loaded, struct err *e)
 {
 	char id[CHUNK_ID_LEN];
 
@@ -164,8 +168,11 @@ static int merge(struct registry_entry *known, const struct chunk *c, bool on_di
 		return err_hint(e, "the spill folder and the target's ledger are not of the same run: "
 				   "neonferry abort, then start again");
 	}
+	if (loaded && !known->loaded) {
+		known->loaded = true;
+		l->unloaded--;
+	}
 	known->on_disk |= on_disk;
-	known->loaded |= loaded;
 	if (c->file_bytes)
 		known->chunk.file_bytes = c->file_bytes;
 	return 0;
@@ -178,7 +185,7 @@ static int add_locked(struct list *l, const struct chunk *c, bool on_disk, bool 
 	char id[CHUNK_ID_LEN];
 
 	if (at < l->n && same_place(&l->entries[at]->chunk, c))
-		return merge(l->entries[at], c, on_disk, loaded, e);
+		return merge(l, l->entries[at], c, on_disk, loaded, e);
 	if ((at < l->n && overlaps(&l->entries[at]->chunk, c)) ||
 	    (at > 0 && overlaps(&l->entries[at - 1]->chunk, c))) {
 		chunk_id(c, id);
@@ -281,6 +288,8 @@ static void remove_at(struct list *l, int at)
 
 	memmove(&l->entries[at], &l->entries[at + 1], (size_t)(l->n - at - 1) * sizeof(*l->entries));
 	l->n--;
+	l->unloaded -= !gone->loaded;
+	l->covered -= gone->chunk.to - gone->chunk.from;
 	entry_free(gone);
 }
 
@@ -373,6 +382,24 @@ int registry_is_complete(struct registry *r, const struct plan *p, int table, bo
 	}
 	*ret = true;
 	return 0;
+}
+
+bool registry_is_loaded(struct registry *r, const struct plan_table *t)
+{
+	const struct list *l = &r->tables[t->no];
+	uint64_t blocks = 0, covered;
+	int unloaded;
+
+	if (t->already_there)
+		return true;
+	for (int i = 0; i < t->n_ranges; i++)
+		blocks += t->ranges[i].to_block - t->ranges[i].from_block;
+	pthread_mutex_lock(&r->mu);
+	unloaded = l->unloaded;
+	covered = l->covered;
+	pthread_mutex_unlock(&r->mu);
+	/* Chunks lie within their ranges and never overlap, so the sum tells whether one is missing. */
+	return unloaded == 0 && covered == (blocks << 16) * (uint64_t)t->n_routes;
 }
 
 int registry_each(struct registry *r, int table,

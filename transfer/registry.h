@@ -51,6 +51,12 @@ int registry_is_complete(struct registry *r, const struct plan *p, int table, bo
 			 struct err *e) MUST_CHECK;
 
 /*
+ * True when every row of a table of the plan is known to be in the target: nothing is left to read,
+ * nothing to send. Cheap enough to ask after each chunk.
+ */
+bool registry_is_loaded(struct registry *r, const struct plan_table *t);
+
+/*
  * Calls fn for every chunk of a table (or of all: table -1), in order of table, range, route, from.
  * No lock is held meanwhile; the registry must not change.
  */

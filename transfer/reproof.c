@@ -355,18 +355,23 @@ static int refuse_recapture(const struct verdicts *v, struct err *e)
 	return err_hint(e, "resume without --no-recapture: what changed is read again, under a new snapshot");
 }
 
-/* Anything that the new plan would read although nothing of it was captured before? */
+/* A table of which the new plan would read what was not captured before, or NULL. */
+static const struct plan_table *find_grown_table(const struct verdicts *v)
+{
+	for (int i = 0; i < v->p->n_tables; i++)
+		if (v->p->tables[i].pages > v->old->tables[i].pages)
+			return &v->p->tables[i];
+	return NULL;
+}
+
 static int refuse_new_pages(const struct verdicts *v, struct err *e)
 {
-	for (int i = 0; i < v->p->n_tables; i++) {
-		const struct plan_table *t = &v->p->tables[i];
+	const struct plan_table *t = find_grown_table(v);
 
-		if (t->pages <= v->old->tables[i].pages)
-			continue;
-		err_set(e, ERR_RESUME, "source: table %s has grown since the snapshot was lost", t->qname);
-		return err_hint(e, "resume without --no-recapture: what is new is read, under a new snapshot");
-	}
-	return 0;
+	if (!t)
+		return 0;
+	err_set(e, ERR_RESUME, "source: table %s has grown since the snapshot was lost", t->qname);
+	return err_hint(e, "resume without --no-recapture: what is new is read, under a new snapshot");
 }
 
 /*
@@ -500,6 +505,8 @@ int reproof_chunks(struct reproof *rp, const struct plan *old, const struct plan
 
 	if (rc == 0 && rp->settings->no_recapture)
 		rc = v.n_bad > 0 ? refuse_recapture(&v, e) : refuse_new_pages(&v, e);
+	if (rc == 0 && rp->change && (v.n_bad > 0 || find_grown_table(&v)))
+		rc = rp->change(rp->ctx, e);
 	if (rc == 0)
 		rc = forget_bad(&v, known, e);
 	free(v.bad);

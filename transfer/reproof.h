@@ -31,6 +31,9 @@ struct reproof {
 	struct events *events;
 	struct stop *stop;
 	struct progress *progress;
+	/* Called before rows are withdrawn, and where some are new; may be NULL. */
+	int (*change)(void *ctx, struct err *e);
+	void *ctx;
 	/* what was found */
 	int kept, grown, reread, withdrawn; /* kept counts those that only grew, too */
 	uint64_t kept_rows, withdrawn_rows;

@@ -222,6 +222,11 @@ static void release_source(void *ctx)
 		event_emit(r->events, EVENT_WARNING, "capture.unmarked", NULL, "%s", e.text);
 }
 
+static void table_loaded(void *ctx, int table)
+{
+	run_index_loaded(ctx, table);
+}
+
 /* One pass of the engine over what is left; *ret_lost: the snapshot cannot be imported any more. */
 static int copy_once(struct run *r, bool *ret_lost, struct err *e)
 {
@@ -230,7 +235,7 @@ static int copy_once(struct run *r, bool *ret_lost, struct err *e)
 		.settings = &r->settings, .plan = r->plan, .run = r->dir.name, .spill_dir = r->dir.spill,
 		.generation = r->generation, .source = r->source, .target = r->target,
 		.stop = &r->engine_stops[n], .events = r->events, .progress = &r->progress,
-		.known = r->known, .captured = release_source, .captured_ctx = r,
+		.known = r->known, .captured = release_source, .loaded = table_loaded, .ctx = r,
 	};
 	int rc;
 
@@ -241,6 +246,8 @@ static int copy_once(struct run *r, bool *ret_lost, struct err *e)
 	atomic_store(&r->rounds, n + 1);
 	if (stop_level(&r->stop) != STOP_NO)
 		return stop_err(e);
+	if (run_index_start(r, e) < 0)
+		return -1;
 	rc = engine_run(&g, e);
 	*ret_lost = rc < 0 && atomic_load(&g.snapshot_lost) && stop_level(&r->stop) == STOP_NO;
 	return rc;
@@ -303,7 +310,8 @@ static int post_phases(struct run *r, struct err *e)
 	AUTO(free) const char **names = NULL;
 	int n = 0;
 
-	run_phase(r, PHASE_INDEX);
+	if (!r->settings.data)
+		run_phase(r, PHASE_INDEX);
 	if (r->archive && ddl_post_data(&d, r->archive, e) < 0)
 		return -1;
 	if (ddl_restore_aside(&d, e) < 0)
@@ -439,6 +447,8 @@ static int copy_phase(struct run *r, struct err *e)
 			return -1;
 		if (complete)
 			break;
+		if (run_index_end(r, false, e) < 0)
+			return -1;
 		forget(r);
 		if (begin(r, e) < 0)
 			return -1;
@@ -446,9 +456,30 @@ static int copy_phase(struct run *r, struct err *e)
 	if (run_mark_complete(r, e) < 0 || run_load_blobs(r, e) < 0)
 		return -1;
 	holder_release(r->dir.path);
-	if (run_renew_target(r, e) < 0)
+	return 0;
+}
+
+/* What was begun beside the copy goes on; the ledger's row is free when its transactions have ended. */
+static int finish_early(struct run *r, struct err *e)
+{
+	if (r->settings.post)
+		run_phase(r, PHASE_INDEX);
+	if (run_index_end(r, true, e) < 0 || run_renew_target(r, e) < 0)
 		return -1;
 	return ledger_set_state(r->target_pg, r->dir.name, r->generation, "loaded", e);
+}
+
+/* The cause, where the copy ended because an index could not be built, or the other way round. */
+static int copy_data(struct run *r, struct err *e)
+{
+	struct err index = ERR_INIT;
+
+	if (copy_phase(r, e) == 0)
+		return finish_early(r, e);
+	if (run_index_end(r, false, &index) < 0 && e->kind == ERR_STOPPED &&
+	    stop_level(&r->stop) == STOP_NO)
+		*e = index;
+	return -1;
 }
 
 static int transfer_once(struct run *r, struct err *e)
@@ -456,7 +487,7 @@ static int transfer_once(struct run *r, struct err *e)
 	run_phase(r, PHASE_CONNECT);
 	if (begin(r, e) < 0)
 		return -1;
-	if (r->settings.data && copy_phase(r, e) < 0)
+	if (r->settings.data && copy_data(r, e) < 0)
 		return -1;
 	if (!r->settings.data)
 		holder_release(r->dir.path);

@@ -28,6 +28,7 @@ struct run {
 	struct registry *known;
 	struct holder_info holder;
 	int64_t generation;
+	struct run_index *index; /* what is built while tables are loaded, or NULL */
 	bool is_new, written, had_source;
 	json_t *facts;
 };
@@ -88,6 +89,14 @@ bool run_capture_is_complete(struct run *r);
 int run_mark_complete(struct run *r, struct err *e) MUST_CHECK;
 int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog **ret,
 		     struct err *e) MUST_CHECK;
+
+/* --- runindex.c: indexes and foreign keys while other tables are loaded --- */
+/* Before the copy. Where an index cannot be built, the copy's present round is asked to end. */
+int run_index_start(struct run *r, struct err *e) MUST_CHECK;
+/* A chunk of a table of the plan arrived. Any thread. */
+void run_index_loaded(struct run *r, int table);
+/* loaded: waits for the rest of them; else cancels, with the error of before if there was one. */
+int run_index_end(struct run *r, bool loaded, struct err *e) MUST_CHECK;
 
 /* --- runblobs.c: large objects; nothing is done where only some tables are moved --- */
 /* Into the run folder, from the source's transaction. */

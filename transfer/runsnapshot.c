@@ -175,12 +175,21 @@ static int check_source(const struct run *r, struct err *e)
 	return err_hint(e, "resume with the source of the run, or start a new run in another folder");
 }
 
+/* Foreign keys that are there already would refuse what is withdrawn, or worse, delete with it. */
+static int take_back(void *ctx, struct err *e)
+{
+	struct run *r = ctx;
+	struct ddl d = run_ddl(r);
+
+	return ddl_take_back_foreign(&d, r->settings.post ? r->archive : NULL, e);
+}
+
 static int prove_again(struct run *r, struct err *e)
 {
 	struct reproof rp = { .source = r->source_pg, .target = r->target_pg, .run = r->dir.name,
 			      .spill_dir = r->dir.spill, .generation = r->generation,
 			      .settings = &r->settings, .events = r->events, .stop = &r->stop,
-			      .progress = &r->progress };
+			      .progress = &r->progress, .change = take_back, .ctx = r };
 	struct existing x = { .target = r->target_pg, .source = r->source_pg,
 			      .catalog = r->target_catalog, .run = r->dir.name,
 			      .settings = &r->settings, .events = r->events };

@@ -107,10 +107,21 @@ int run_refuse_same_database(struct run *r, struct err *e)
 	return err_hint(e, "name another database with --target");
 }
 
+static void show_steps(void *ctx, const char *phase, int done, int total, const char *now)
+{
+	struct run *r = ctx;
+
+	(void)phase;
+	(void)now; /* what takes long is told by events */
+	atomic_store(&r->progress.step_total, total);
+	atomic_store(&r->progress.step_done, done);
+}
+
 struct ddl run_ddl(struct run *r)
 {
 	return (struct ddl){ .target = r->target, .run = r->dir.name, .generation = r->generation,
-			     .stop = &r->stop, .events = r->events, .jobs = r->settings.senders };
+			     .stop = &r->stop, .events = r->events, .jobs = r->settings.senders,
+			     .progress = show_steps, .progress_ctx = r };
 }
 
 static json_t *ledger_detail(const struct run *r)

@@ -353,6 +353,8 @@ static int deliver(struct sender *s, struct chunk *c, struct err *e)
 		return -1;
 	count_loaded(s->g, c);
 	make_room(s->g, c);
+	if (s->g->loaded)
+		s->g->loaded(s->g->ctx, c->table);
 	return 0;
 }
 

@@ -129,6 +129,25 @@ static void a_server_that_is_away_is_told(void **state)
 	assert_has(text_str(&line), "7 retries, 2 waiting for a server to come back");
 }
 
+static void indexes_beside_the_copy_are_shown(void **state)
+{
+	AUTO_TEXT struct text area = TEXT_INIT, line = TEXT_INIT, small = TEXT_INIT;
+
+	(void)state;
+	go_half_way();
+	p.step_done = 3;
+	p.step_total = 17;
+	f.now = "building INDEX public.x_hnsw: 45 %, 30 s left";
+	frame_area(&f, 12000, 120, 30, &area);
+	frame_line(&f, 12000, &line);
+	frame_area(&f, 12000, 40, 6, &small);
+	assert_has(text_str(&area), " indexes: 3 of 17, building INDEX public.x_hnsw: 45 %, 30 s left");
+	assert_has(text_str(&line), ", 3 of 17 indexes");
+	assert_true(count_lines(text_str(&small)) < 6);
+	p.step_done = p.step_total = 0;
+	f.now = NULL;
+}
+
 static void the_line_of_a_pipe_has_it_all(void **state)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
@@ -213,6 +232,7 @@ int main(void)
 		TEST(the_area_fits_every_terminal),
 		TEST(the_area_says_how_far_it_is),
 		TEST(a_server_that_is_away_is_told),
+		TEST(indexes_beside_the_copy_are_shown),
 		TEST(the_line_of_a_pipe_has_it_all),
 		TEST(steps_are_counted_in_the_other_phases),
 		TEST(names_are_cut_to_whole_cells),
