@@ -143,11 +143,13 @@ class Cluster:
     initdb    more arguments of initdb, for example ["--locale=C.UTF-8"]
     user, db, password   what uri() and psql() use when told nothing
     detached  the server stays up when this process ends
+    shm       "96M": its /dev/shm is a file system of its own, of that size (needs root)
     """
 
     def __init__(self, dir=None, port=None, tls=False, superuser="postgres", conf=None, hba=None,
                  initdb=("--locale=C.UTF-8",), user=None, db="postgres", password=None,
-                 detached=False):
+                 detached=False, shm=None):
+        self.shm = shm
         self.dir = os.path.abspath(dir) if dir else make_dir()
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "server.log")
@@ -212,7 +214,9 @@ class Cluster:
 
     def _write_conf(self):
         conf = dict(_CONF, listen_addresses=HOST, unix_socket_directories=self.socket_dir)
-        if shutil.disk_usage("/dev/shm").total < _SHM_NEEDED:
+        if self.shm:
+            conf["dynamic_shared_memory_type"] = "posix"
+        elif shutil.disk_usage("/dev/shm").total < _SHM_NEEDED:
             conf["dynamic_shared_memory_type"] = "mmap"
         if self.tls:
             conf.update(ssl="on", ssl_cert_file=self.dir + "/server.crt",
@@ -250,10 +254,19 @@ class Cluster:
         atexit.register(self._at_exit)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(bindir(), "postgres"), "-D", self.data, "-p", str(self.port)],
+                self._own_shm() + [os.path.join(bindir(), "postgres"), "-D", self.data, "-p", str(self.port)],
                 cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, preexec_fn=None if self.detached else _die_with_parent,
-                **_server_user())
+                **({} if self.shm else _server_user()))
+
+    def _own_shm(self):
+        """Words before the server's: a mount namespace of its own, then no root any more."""
+        if not self.shm:
+            return []
+        user = _server_user()
+        return ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=%s tmpfs /dev/shm && exec setpriv "
+                "--reuid %d --regid %d --clear-groups --pdeathsig QUIT \"$@\"" % (self.shm, user["user"], user["group"]),
+                "sh"]
 
     def _is_ready(self):
         if self.process.poll() is not None:

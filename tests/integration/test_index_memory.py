@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""A parallel HNSW build on a server with too little shared memory: smaller, or alone, but built."""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cluster import make_source, make_target  # noqa: E402
+from moving import Folder, neonferry  # noqa: E402
+
+# Rows without a vector count for the estimate and cost nothing to build: about 190 MB are asked for.
+ROWS = """
+CREATE TABLE items (id int, e vector(1536));
+INSERT INTO items SELECT n FROM generate_series(1, 26000) n;
+INSERT INTO items SELECT n, (SELECT array_agg(sin(n * d)) FROM generate_series(1, 1536) d)::vector
+	FROM generate_series(1, 60) n;
+CREATE INDEX items_hnsw ON items USING hnsw (e vector_l2_ops);
+"""
+
+
+def may_mount():
+    return os.geteuid() == 0 and shutil.which("unshare") and shutil.which("setpriv") and subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], check=False).returncode == 0
+
+
+@unittest.skipUnless(may_mount(), "needs the right to mount")
+class SharedMemory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.source = make_source()
+        cls.source.psql(ROWS)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.source.destroy()
+
+    def build(self, shm):
+        with make_target(shm=shm, conf={"shared_buffers": "128MB"}) as target, Folder() as folder:
+            done = neonferry("run", "--source", self.source.uri(), "--target", target.uri(), run_dir=folder("r"))
+            self.assertEqual(done.status, 0, done.text)
+            self.assertEqual(target.value("SELECT indisvalid FROM pg_index WHERE indexrelid = "
+                                          "'items_hnsw'::regclass"), "t")
+            self.assertIn("could not resize shared memory segment", target.log_text())
+            return done.text
+
+    def test_half_the_memory_fits(self):
+        said = self.build("150M")
+        self.assertRegex(said, r"index items_hnsw: not enough shared memory, again with 9\d MB and [1-9] workers")
+        self.assertNotIn("and 0 workers", said)
+
+    def test_nothing_fits_and_the_build_needs_no_workers(self):
+        said = self.build("20M")
+        self.assertRegex(said, r"not enough shared memory, again with 9\d MB and [1-9] workers")
+        self.assertRegex(said, r"not enough shared memory, again with 9\d MB and 0 workers")
+
+
+if __name__ == "__main__":
+    unittest.main()
