@@ -3,14 +3,14 @@
 
     benchmarks/bench.py SCENARIO... [--binary build/neonferry] [--rows N] [--runs 5] [--json FILE]
 
-Scenarios: copy run memory collections many-tables hnsw existing (see docs/benchmarks.md). Each starts its own two
+Scenarios: copy run memory collections many-tables hnsw existing several (see docs/benchmarks.md). hnsw
+builds over half of --rows. several compares with another neonferry, --against. Each starts its own two
 servers on loopback, the target over TLS and as a role without superuser, the same for everybody.
 Two warm-ups are thrown away, contestants take turns, medians are compared: machines are noisy, so
 only ratios of one run mean anything.
 """
 
 import argparse
-import datetime
 import json
 import os
 import re
@@ -71,12 +71,17 @@ class Lab:
         self.target.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; TRUNCATE documents")
         self.target.psql("CHECKPOINT", user="postgres")
 
-    def neonferry(self, command, *options):
+    def neonferry(self, command, *options, binary=None):
         """Runs it; returns (seconds, peak KiB, output)."""
         self.runs += 1
-        argv = [self.args.binary, command, "--source", self.source.uri(), "--target", self.target.uri(),
+        argv = [binary or self.args.binary, command, "--source", self.source.uri(), "--target", self.target.uri(),
                 "--run-dir", f"{self.dir}/run{self.runs}", "--quiet", "--yes", *options]
         return timed(argv)
+
+    def events(self, name):
+        """Those of the last run."""
+        with open(f"{self.dir}/run{self.runs}/events.jsonl", encoding="utf-8") as f:
+            return [e for e in map(json.loads, f) if e["name"] == name]
 
     def psql_pipes(self, halves, fmt):
         """One `psql COPY | psql COPY` for each half, by ctid."""
@@ -223,8 +228,12 @@ def bench_many_tables(args):
         plan, _, _ = timed([args.binary, "plan", "--source", lab.source.uri(), "--quiet"])
         print(f"plan of 5,000 tables: {plan:.2f} s", flush=True)
         run, rss, _ = lab.neonferry("run")
-        print(f"run of 5,000 tables: {run:.2f} s, {rss // 1024} MB")
-        return {"title": "5,000 tables", "plan_s": plan, "run_s": run, "peak_mib": rss // 1024}
+        print(f"run of 5,000 tables: {run:.2f} s, {rss // 1024} MB", flush=True)
+        lab.target.psql("DROP SCHEMA neonferry CASCADE")
+        compare, _, _ = timed([args.binary, "schema", "compare", "--source", lab.source.uri(), "--target",
+                               lab.target.uri(), "--quiet"])
+        print(f"schema compare of 5,000 tables (two catalog models): {compare:.2f} s")
+        return {"title": "5,000 tables", "plan_s": plan, "run_s": run, "compare_s": compare, "peak_mib": rss // 1024}
 
 
 VECTORS = """
@@ -250,54 +259,87 @@ def bench_hnsw(args):
             lab.target.psql("DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS items")
             lab.target.psql("CHECKPOINT", user="postgres")
 
+        recalls, exact = {}, []
+
+        def note_recall(name):
+            if not exact:
+                exact.append(nearest(lab.target, "SET enable_indexscan = off"))
+            found = nearest(lab.target, "SET enable_seqscan = off; SET hnsw.ef_search = 40")
+            hits = sum(len(set(a) & set(b)) for a, b in zip(found, exact[0]))
+            recalls.setdefault(name, []).append(hits / sum(map(len, exact[0])))
+
         def run():
             _, rss, _ = lab.neonferry("run")
-            began = built = None
-            with open(f"{lab.dir}/run{lab.runs}/events.jsonl", encoding="utf-8") as f:
-                for line in f:
-                    event = json.loads(line)
-                    if event["name"] == "index.build":
-                        began, said = stamp(event), json.dumps(event)
-                        memory.append(re.search(r"(\d+) MB", said).group(1) + "MB")
-                    elif began and not built and event["name"] == "phase":
-                        built = stamp(event)
-            return built - began, rss, ""
+            memory.append(next(re.search(r"(\d+) MB", e["text"]).group(1) + "MB" for e in lab.events("index.build")))
+            took = next(e["facts"]["ms"] for e in lab.events("index.built") if e["facts"]["name"] == "items_hnsw")
+            note_recall("index phase of neonferry run")
+            return took / 1000, rss, ""
 
-        def statement(settings):
+        def statement(name, settings):
             def build():
                 lab.target.psql("DROP INDEX IF EXISTS items_hnsw")
                 start = time.monotonic()
                 lab.target.psql(settings() + HNSW, timeout=3600)
-                return time.monotonic() - start, 0, ""
+                took = time.monotonic() - start
+                note_recall(name)
+                return took, 0, ""
             return build
 
+        same, defaults = "CREATE INDEX, the same memory", "CREATE INDEX, server defaults"
         contestants = {
             "index phase of neonferry run": run,
-            "CREATE INDEX, the same memory": statement(lambda: f"SET maintenance_work_mem = '{memory[-1]}'; "),
-            "CREATE INDEX, server defaults": statement(lambda: ""),
+            same: statement(same, lambda: f"SET maintenance_work_mem = '{memory[-1]}'; "),
+            defaults: statement(defaults, lambda: ""),
         }
         turn = iter(range(10 ** 6))
         seconds, peak = contest(contestants, lambda: empty() if next(turn) % 3 == 0 else None,
                                 args.runs, warmups=0)
-        return report(f"HNSW over {args.rows // 2} rows of vector(1536)", seconds, peak,
-                      "index phase of neonferry run")
+        result = report(f"HNSW over {args.rows // 2} rows of vector(1536)", seconds, peak,
+                        "index phase of neonferry run")
+        result["recall"] = {n: statistics.mean(r) for n, r in recalls.items()}
+        for name, recall in result["recall"].items():
+            print(f"  {name:38} recall of 10 nearest, ef_search 40: {recall:.4f}")
+        return result
 
 
-def stamp(event):
-    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+def nearest(server, settings):
+    """The 10 nearest of each of 60 rows of items."""
+    rows = server.psql(settings + "; SELECT array(SELECT i.id FROM items i ORDER BY i.embedding <=> q.embedding "
+                       "LIMIT 10) FROM items q WHERE q.id % (SELECT greatest(count(*) / 60, 1) FROM items) = 0 "
+                       "ORDER BY q.id LIMIT 60", timeout=3600)
+    return [row[0].strip("{}").split(",") for row in rows]
+
+
+EXISTING = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+ALTER TABLE documents ADD PRIMARY KEY (id);
+CREATE INDEX documents_hnsw ON documents USING hnsw (embedding vector_cosine_ops) WITH (m=16, ef_construction=64);
+CREATE INDEX documents_collection ON documents (collection_name);
+CREATE INDEX documents_metadata ON documents USING gin (metadata);
+CREATE INDEX documents_content ON documents USING gin (content gin_trgm_ops);
+CREATE UNIQUE INDEX documents_once ON documents (user_id, id);
+CREATE TABLE owners (id text PRIMARY KEY);
+INSERT INTO owners SELECT DISTINCT user_id FROM documents;
+ALTER TABLE documents ADD FOREIGN KEY (user_id) REFERENCES owners;
+COMMENT ON INDEX documents_collection IS 'kept';
+"""
+
+
+def schema_of(server):
+    """As pg_dump orders it, without comments and what differs from call to call."""
+    text = subprocess.run(["pg_dump", "--schema-only", "--no-owner", "--no-acl", "-N", "neonferry", server.uri()],
+                          check=True, capture_output=True, text=True, env=psql_env()).stdout
+    return re.sub(r"^(\\(un)?restrict .*|--.*|\s*|.* EXTENSION .*)\n", "", text, flags=re.M)
 
 
 def bench_existing(args):
-    """A target that has tables and indexes already against an empty one."""
+    """A target that has tables and indexes already against an empty one: as fast, and the same in the end."""
     with Lab(args) as lab:
         lab.source.psql(FILL.format(rows=args.rows))
-        lab.source.psql("ALTER TABLE documents ADD PRIMARY KEY (id); CREATE INDEX ON documents (collection_name); "
-                        "CREATE INDEX ON documents USING gin (metadata); CREATE TABLE owners (id text PRIMARY KEY); "
-                        "INSERT INTO owners SELECT DISTINCT user_id FROM documents; ALTER TABLE documents ADD FOREIGN "
-                        "KEY (user_id) REFERENCES owners")
-        schema = subprocess.run(["pg_dump", "--schema-only", "--no-owner", "--no-acl", lab.source.uri()], check=True,
-                                capture_output=True, text=True, env=psql_env()).stdout
-        schema = re.sub(r"^\\(un)?restrict .*$", "", schema, flags=re.M)
+        lab.source.psql("SET maintenance_work_mem = '1GB'; SET min_parallel_table_scan_size = 0; " + EXISTING,
+                        timeout=3600)
+        lab.target.psql("CREATE EXTENSION IF NOT EXISTS pg_trgm", user="postgres")
+        schema = schema_of(lab.source)
         wipe = "DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS documents, owners CASCADE"
 
         def into(existing):
@@ -305,7 +347,11 @@ def bench_existing(args):
                 lab.target.psql(wipe)
                 if existing:
                     lab.target.psql(schema)
-                return lab.neonferry("run")
+                lab.target.psql("CHECKPOINT", user="postgres")
+                took = lab.neonferry("run")
+                if schema_of(lab.target) != schema:
+                    sys.exit("the target's catalog is not the source's")
+                return took
             return run
 
         contestants = {"into an empty target": into(False), "into existing tables and indexes": into(True)}
@@ -313,14 +359,39 @@ def bench_existing(args):
         return report(f"run of {args.rows} rows", seconds, peak, "into an empty target")
 
 
+def bench_several(args):
+    """Tables of different size, each with an HNSW index: the time until all is done."""
+    with Lab(args) as lab:
+        lab.source.psql(FILL.format(rows=args.rows))
+        for n, part in enumerate((8, 16, 16, 32)):
+            lab.source.psql(f"CREATE TABLE part{n} AS SELECT id, collection_name, metadata, embedding FROM documents "
+                            f"LIMIT {args.rows // part}; ALTER TABLE part{n} ADD PRIMARY KEY (id); "
+                            f"CREATE INDEX ON part{n} USING hnsw (embedding vector_l2_ops); "
+                            f"CREATE INDEX ON part{n} USING gin (metadata)", timeout=3600)
+        lab.source.psql("ALTER TABLE documents ADD PRIMARY KEY (id); VACUUM ANALYZE", timeout=3600)
+        tables = "documents, part0, part1, part2, part3"
+
+        def empty():
+            lab.target.psql(f"DROP SCHEMA IF EXISTS neonferry CASCADE; DROP TABLE IF EXISTS {tables}")
+            lab.target.psql("CHECKPOINT", user="postgres")
+
+        contestants = {"neonferry run": lambda: lab.neonferry("run")}
+        if args.against:
+            contestants["neonferry run (--against)"] = lambda: lab.neonferry("run", binary=args.against)
+        seconds, peak = contest(contestants, empty, args.runs, warmups=1)
+        return report(f"several tables, {args.rows} rows in the largest", seconds, peak, "neonferry run")
+
+
 SCENARIOS = {"copy": bench_copy, "run": bench_run, "memory": bench_memory, "collections": bench_collections,
-             "many-tables": bench_many_tables, "hnsw": bench_hnsw, "existing": bench_existing}
+             "many-tables": bench_many_tables, "hnsw": bench_hnsw, "existing": bench_existing,
+             "several": bench_several}
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("scenario", nargs="+", choices=sorted(SCENARIOS))
     p.add_argument("--binary", default=os.path.join(ROOT, "build", "neonferry"))
+    p.add_argument("--against", help="another neonferry, for the scenario several")
     p.add_argument("--rows", type=int, default=100000)
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--json")
