@@ -250,7 +250,8 @@ class Phases(unittest.TestCase):
         while True:
             p = self.phase.start(command)
             try:
-                out, events = p.communicate(timeout=rng.uniform(0.02, 0.35))
+                # Each time a little longer: on a slow machine nothing is ever done otherwise.
+                out, events = p.communicate(timeout=rng.uniform(0.02, 0.35 + 0.05 * kills))
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.communicate()
