@@ -91,11 +91,16 @@ const struct command command_table[COMMAND_N] = {
 			"collection; counts embeddings; computes a digest of every row's content in each "
 			"server, and where two differ finds the rows and columns; compares searches: exact "
 			"neighbours, recall of the indexes, search functions, latency. Only sums, counts and "
-			"keys cross the network. Needs no run. Both ends should be quiet meanwhile.\n\n"
+			"keys cross the network. Needs no run. Both ends should be quiet meanwhile; where they "
+			"are not, --against snapshot looks at differing rows again.\n\n"
+			"Nothing is written unless --repair is given: then the source's rows go over those "
+			"that differ, after a question, and everything is compared again.\n\n"
 			"The verdict is PASS, PASS WITH EXCEPTIONS, FAIL (exit status 7) or INCONCLUSIVE (8): "
 			"what could not be looked at never passes.",
 		.examples = "neonferry verify --report report\n"
 			    "neonferry verify --table vector_documents --level digest\n"
+			    "neonferry verify --against snapshot --recheck-rounds 10 --recheck-wait 5s\n"
+			    "neonferry verify --repair --report report\n"
 			    "neonferry verify --against-run 20261121-101500-4f2a --report report",
 	},
 	[COMMAND_REPORT] = {

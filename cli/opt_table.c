@@ -19,6 +19,7 @@
 #define MINUTE ((uint64_t)60 * 1000)
 #define DAY ((uint64_t)24 * 60 * MINUTE)
 
+static const char *const against_words[] = { "source", "snapshot", NULL };
 static const char *const env_words[] = { "dev", "test", "prod", NULL };
 static const char *const existing_words[] = { "refuse", "truncate", "append", NULL };
 static const char *const format_words[] = { "auto", "binary", "text", NULL };
@@ -300,11 +301,41 @@ const struct opt_spec opt_table[OPT_N] = {
 		.help = "Also add, find and delete a document in a transaction of the target that is rolled "
 			"back.",
 	},
+	[OPT_ID_AGAINST] = {
+		.name = "against", .type = OPT_CHOICE, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "WHAT", .choices = against_words, .preset = "source",
+		.help = "source: the rows of the source as they are; a row that differs is a difference. "
+			"snapshot: the source is being written to; rows that differ from its snapshot are "
+			"looked at again in later ones, and transient differences are told apart from "
+			"lasting ones. Then --level is digest unless given.",
+	},
 	[OPT_ID_AGAINST_RUN] = {
 		.name = "against-run", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
 		.value = "RUN",
 		.help = "Compare the target with what this run read from its stream; the source is not asked "
 			"and may be gone.",
+	},
+	[OPT_ID_RECHECK_ROUNDS] = {
+		.name = "recheck-rounds", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,
+		.commands = BIT(VERIFY), .value = "N", .min = 1, .max = 1000, .preset = "5",
+		.help = "With --against snapshot: how often rows that differ are looked at again.",
+	},
+	[OPT_ID_RECHECK_WAIT] = {
+		.name = "recheck-wait", .type = OPT_DURATION, .group = OPT_GROUP_WHAT,
+		.commands = BIT(VERIFY), .value = "TIME", .min = 1, .max = DAY, .preset = "2s",
+		.help = "With --against snapshot: how long to wait before each of these looks.",
+	},
+	[OPT_ID_REPAIR] = {
+		.name = "repair", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BIT(VERIFY),
+		.help = "Write the source's rows over the rows of the target that differ, and over no "
+			"others: missing ones are inserted, changed ones updated, surplus copies of a row "
+			"taken out. Shows first what it will do and asks. A row that was written since it was "
+			"compared is left alone. Then everything is verified again.",
+	},
+	[OPT_ID_DELETE_EXTRA] = {
+		.name = "delete-extra", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(VERIFY),
+		.help = "With --repair: also delete rows of the target that the source does not have.",
 	},
 	[OPT_ID_MAX_ROWS] = {
 		.name = "max-rows", .type = OPT_COUNT, .group = OPT_GROUP_OUTPUT, .commands = BIT(VERIFY),

@@ -114,6 +114,7 @@ static void nav(struct text *t)
 		{ "collections", "Collections" },
 		{ "embeddings", "Embeddings" },
 		{ "differences", "Differences" },
+		{ "repair", "Repair" },
 		{ "search", "Search" },
 		{ "functions", "Functions" },
 		{ "schema", "Schema" },
@@ -368,6 +369,10 @@ static void difference_table(struct text *t, const json_t *table)
 		row_key(t, row);
 		text_add(t, "</code></th><td>");
 		panel_field(t, row, "class");
+		if (panel_string(row, "state")[0]) {
+			text_add(t, ", ");
+			panel_field(t, row, "state");
+		}
 		text_add(t, "</td><td class=\"long\">");
 		changed_columns(t, row);
 		text_add(t, "</td></tr>");
@@ -553,6 +558,7 @@ void page_render(struct text *t, const json_t *doc)
 	panel_collections(t, doc);
 	panel_embeddings(t, doc);
 	differences(t, doc);
+	panel_repair(t, doc);
 	panel_search(t, doc);
 	panel_functions(t, doc);
 	objects(t, doc);
