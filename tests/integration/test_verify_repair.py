@@ -296,7 +296,7 @@ class Repair(Case):
         self.assertEqual((status, self.findings(doc, "fail", "unknown")), (DONE, []))
         self.assertEqual(self.rows("SELECT count(*), min(v::text) FROM lines"), [["100", "[0,0,1]"]])
 
-    def test_only_the_collection_asked_for_is_repaired(self):
+    def test_only_the_table_asked_for_is_repaired(self):
         target = self.plant("UPDATE people SET email = 'x' || id WHERE id IN (7, 8)")
         status, _ = tool(self.source.uri(), target, "repair=1", "table=lines")
         self.assertEqual((status, self.rows("SELECT count(*) FROM people WHERE email LIKE 'x%'")), (DONE, [["2"]]))
