@@ -101,7 +101,7 @@ static int read_spill(struct run *r, struct err *e)
 	int n = 0, rc = 0;
 
 	if (file_mkdir(r->dir.spill, e) < 0 ||
-	    spill_scan(r->dir.spill, r->dir.name, &list, &n, note_damaged, r, e) < 0)
+	    spill_scan(r->dir.spill, r->dir.name, r->settings.spill_key, &list, &n, note_damaged, r, e) < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
 		if (rc == 0)
@@ -142,7 +142,7 @@ static int is_whole(struct run *r, struct chunk *c)
 {
 	struct err why = ERR_INIT;
 
-	if (c->raw_bytes == 0 || spill_read_data(r->dir.spill, r->dir.name, c, &why) == 0) {
+	if (c->raw_bytes == 0 || spill_read_data(r->dir.spill, r->dir.name, r->settings.spill_key, c, &why) == 0) {
 		registry_mark_whole(r->known, c);
 		return 1;
 	}

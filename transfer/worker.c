@@ -93,7 +93,7 @@ int worker_main(struct engine *g, int no, struct err *e)
 	int rc = 0;
 
 	if (g->settings->spill != RUN_SPILL_NONE)
-		rc = spill_writer_new(&w, g->spill_dir, g->run, 1, e);
+		rc = spill_writer_new(&w, g->spill_dir, g->run, g->settings->spill_key, 1, e);
 	while (rc == 0) {
 		void *item;
 		enum queue_result r = queue_pop(g->to_worker[no], &item);
