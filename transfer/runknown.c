@@ -149,6 +149,7 @@ static int is_whole(struct run *r, struct chunk *c)
 	if (!registry_drop_found(r->known, c))
 		return 1; /* loaded in the meantime */
 	spill_put_aside(r->dir.spill, c);
+	atomic_fetch_sub(&r->progress.spill_bytes, c->file_bytes);
 	event_emit(r->events, EVENT_WARNING, "spill.damaged", NULL,
 		   "a spill file of %s is not used: %s; its rows will be read again",
 		   r->plan->tables[c->table].qname, why.text);
