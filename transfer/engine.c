@@ -264,13 +264,7 @@ static void join(struct engine *g, struct thread *t, int n)
 {
 	for (int i = 0; i < n; i++) {
 		while (t[i].started) {
-			struct timespec until;
-
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 100 * 1000 * 1000;
-			until.tv_sec += until.tv_nsec / 1000000000;
-			until.tv_nsec %= 1000000000;
-			if (pthread_timedjoin_np(t[i].id, NULL, &until) == 0)
+			if (clock_join(t[i].id, 100))
 				break;
 			if (stop_level(g->stop) == STOP_NO)
 				continue;

@@ -49,13 +49,13 @@ static void what_is_no_key_is_refused_and_not_shown(void **state)
 	static const char *const texts[] = {
 		"",
 		"secret",
-		HEX "20",
+		(HEX "20"),
 		"0001",
 		"g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8==",
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8A",
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh",
-		" " HEX,
+		(" " HEX),
 	};
 
 	(void)state;
