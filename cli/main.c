@@ -6,10 +6,12 @@
 #include "cli/help.h"
 #include "cli/say.h"
 #include "cli/signals.h"
+#include "cli/spillkey.h"
 #include "transfer/holder.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int usage(struct err *e)
 {
@@ -71,11 +73,24 @@ static int call(const struct command *c, const struct opts *o)
 	return status;
 }
 
+/* Memory holds passwords and keys: no crash of ours, or of what we start, writes it to a disk. */
+static void leave_no_core(void)
+{
+	struct rlimit none;
+
+	if (getrlimit(RLIMIT_CORE, &none))
+		return;
+	none.rlim_cur = 0;
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
 int main(int argc, char **argv)
 {
 	AUTO_OPTS struct opts o = OPTS_INIT;
 	struct err e = ERR_INIT;
 
+	leave_no_core();
+	spillkey_take();
 	if (argc == 2 &&
 	    strcmp(argv[1], "__hold") == 0) /* the snapshot holder, see transfer/holder.h */
 		return holder_main();

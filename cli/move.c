@@ -6,6 +6,7 @@
 #include "cli/prove.h"
 #include "cli/say.h"
 #include "cli/signals.h"
+#include "cli/spillkey.h"
 #include "cli/summary.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -22,6 +23,7 @@ struct move {
 	char *dropped; /* a folder to be removed at the end, or NULL */
 	struct endpoints ends;
 	struct run_settings settings;
+	struct seal_key *key;
 	struct events *events;
 	struct stop stop;
 	bool has_stop;
@@ -78,8 +80,9 @@ static int prepare(struct move *m, struct err *e)
 {
 	bool resume = m->kind == MOVE_RESUME;
 
-	if (endpoints_settings(m->o, &m->settings, e))
+	if (endpoints_settings(m->o, &m->settings, e) || spillkey_parse(&m->key, e))
 		return -1;
+	m->settings.spill_key = m->key;
 	if (m->kind == MOVE_COPY)
 		m->settings.schema = m->settings.post = false;
 	if (resume && (choose_run(&m->dir, m->o, CHOOSE_UNFINISHED, e) ||
@@ -89,6 +92,8 @@ static int prepare(struct move *m, struct err *e)
 		return -1;
 	m->settings.pooler = m->ends.pooler;
 	endpoints_say_settings(m->o);
+	if (m->key)
+		say_note("spill: encrypted (key from " SPILLKEY_VARIABLE ")");
 	if (stop_init(&m->stop, e))
 		return -1;
 	m->has_stop = true;
@@ -204,6 +209,7 @@ static void release(struct move *m)
 	if (m->has_stop)
 		stop_done(&m->stop);
 	endpoints_done(&m->ends);
+	seal_key_free(m->key);
 	json_decref(m->timings);
 	struct err ignored = ERR_INIT;
 	if (m->dropped && file_remove_tree(m->dropped, &ignored))

@@ -133,7 +133,7 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_SPILL_LIMIT] = {
 		.name = "spill-limit", .type = OPT_BYTES, .group = OPT_GROUP_HOW,
-		.commands = MOVE | BIT(PLAN), .value = "SIZE", .min = 64 * MB, .max = 1024 * TB,
+		.commands = MOVE | BIT(PLAN), .value = "SIZE", .min = MB, .max = 1024 * TB,
 		.env = "NEONFERRY_SPILL_LIMIT", .preset_text = "what the disk holds",
 		.help = "Disk space that spill files may take. When it is reached, reading waits for the "
 			"target.",
