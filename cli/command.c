@@ -192,6 +192,31 @@ const struct command command_table[COMMAND_N] = {
 			"something must be mended.",
 		.examples = "neonferry schema lint --dir migrations",
 	},
+	[COMMAND_BACKUP] = {
+		.name = "backup", .args = "", .call = cmd_backup,
+		.summary = "dump the source into a file, and prove that it can be read",
+		.about =
+			"Runs pg_dump over the whole source into one compressed file (custom format), then "
+			"pg_restore, which lists it and unpacks every block of it. Only then the file gets its "
+			"name. What it is (size, SHA-256, entries, server, time) stands beside it in FILE.json; "
+			"with --run-dir also in the run folder, where the run's summary takes it from. A backup "
+			"never replaces a file.\n\n"
+			"`pg_restore --clean --if-exists --no-owner -d URI FILE` brings it back.",
+		.examples = "neonferry backup --source postgresql:///chat_pgvector\n"
+			    "neonferry backup --run-dir /data/move-1 --output /data/before-the-move.dump",
+	},
+	[COMMAND_RESTORE_POINT] = {
+		.name = "restore-point", .args = "", .call = cmd_restore_point,
+		.summary = "record where the target can be set back to",
+		.about =
+			"Records the target's position in its log (LSN), and how to go back to it. Where the "
+			"target is on Neon and NEON_API_KEY is set, the program neonctl also makes a branch "
+			"without compute, which keeps that state beyond the restore window. With --run-dir it "
+			"stands in the run folder, where the run's summary takes it from. Changes nothing in the "
+			"database. Every run records the position by itself before its first write.",
+		.examples = "neonferry restore-point --target \"$NEON_DATABASE_URL\"\n"
+			    "neonferry restore-point --run-dir /data/move-1",
+	},
 	[COMMAND_HELP] = {
 		.name = "help", .args = "[COMMAND]", .max_args = 2, .call = cmd_help,
 		.summary = "show help",

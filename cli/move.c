@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "cli/spillkey.h"
 #include "cli/summary.h"
+#include "cli/tell.h"
 #include "common/clock.h"
 #include "common/file.h"
 
@@ -167,6 +168,20 @@ static void drop_folder(struct move *m, enum exit_status status)
 	m->dropped = strdup(run_dir(m->run));
 }
 
+static void post_result(const struct move *m, const struct summary *s)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	text_addf(&t, "neonferry %s%s%s", s->command, s->run ? " " : "", s->run ? s->run : "");
+	if (s->source && s->target)
+		text_addf(&t, ", %s to %s", conn_label(s->source), conn_label(s->target));
+	text_addf(&t, ": %s", exit_table[s->status].means);
+	if (s->error)
+		text_addf(&t, " %s", s->error->text);
+	text_addf(&t, " (exit status %d)", (int)s->status);
+	tell_post(m->o, text_str(&t));
+}
+
 /* Says how it ended; keeps it in the folder where there is one. */
 static int conclude(struct move *m, int failed, struct err *e)
 {
@@ -195,6 +210,7 @@ static int conclude(struct move *m, int failed, struct err *e)
 	if (m->run) /* without one the error has said all */
 		summary_print(document);
 	json_decref(document);
+	post_result(m, &s);
 	return (int)s.status;
 }
 

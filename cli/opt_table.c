@@ -39,7 +39,7 @@ const char *const opt_group_names[OPT_N_GROUPS] = {
 const struct opt_spec opt_table[OPT_N] = {
 	[OPT_ID_SOURCE] = {
 		.name = "source", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
-		.commands = ENDS | BIT(SCHEMA_COMPARE),
+		.commands = ENDS | BIT(SCHEMA_COMPARE) | BIT(BACKUP),
 		.value = "URI",
 		.env_text = "SOURCE_DATABASE_URL, LOCAL_DB_USER/NAME/HOST/PORT, POSTGRES_*, PG*",
 		.help = "The database that is read: a URI or a keyword string, as libpq takes them. "
@@ -47,15 +47,16 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_TARGET] = {
 		.name = "target", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE, .value = "URI",
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE | BIT(RESTORE_POINT),
+		.value = "URI",
 		.env_text = "NEON_DATABASE_URL, DATABASE_URL_UNPOOLED, DATABASE_URL",
 		.help = "The database that is written. DATABASE_URL is used only after a question on the "
 			"terminal, or with --yes: before the change-over it usually names the old database.",
 	},
 	[OPT_ID_RUN_DIR] = {
 		.name = "run-dir", .type = OPT_TEXT, .group = OPT_GROUP_ENDS,
-		.commands = MOVE | BIT(STATUS) | BIT(ABORT) | BIT(FORGET), .value = "DIR",
-		.env = "NEONFERRY_RUN_DIR", .preset_text = "a new folder in ./neonferry-runs",
+		.commands = MOVE | BIT(STATUS) | BIT(ABORT) | BIT(FORGET) | BIT(BACKUP) | BIT(RESTORE_POINT),
+		.value = "DIR", .env = "NEONFERRY_RUN_DIR", .preset_text = "a new folder in ./neonferry-runs",
 		.help = "The folder of the run: its identity, plan, spill files and log. The same folder "
 			"again goes on with the same run.",
 	},
@@ -184,7 +185,7 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_YES] = {
 		.name = "yes", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE,
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE | BIT(RESTORE_POINT),
 		.help = "Answer every question with yes.",
 	},
 	[OPT_ID_ENV] = {
@@ -219,9 +220,9 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_OUTPUT] = {
 		.name = "output", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
-		.commands = BIT(SCHEMA_EXPORT), .value = "FILE",
-		.preset_text = "schema_export_<date>_<time>.sql",
-		.help = "Write the schema into this file.",
+		.commands = BIT(SCHEMA_EXPORT) | BIT(BACKUP), .value = "FILE",
+		.preset_text = "schema_export_<date>_<time>.sql, backup_<database>_<date>_<time>.dump",
+		.help = "Write the schema, or the backup, into this file.",
 	},
 	[OPT_ID_VECTOR_DIMENSIONS] = {
 		.name = "vector-dimensions", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,
@@ -241,8 +242,10 @@ const struct opt_spec opt_table[OPT_N] = {
 		.help = "How long to wait for a lock before giving up and naming who holds it.",
 	},
 	[OPT_ID_LOCKS] = {
-		.name = "locks", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BIT(SCHEMA_APPLY),
-		.help = "Only show the sessions that hold locks on tables now, the oldest transaction first.",
+		.name = "locks", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY) | BIT(CHECK),
+		.help = "Only show the sessions that hold locks on tables now, the oldest transaction first; "
+			"with check: show them too, of both ends.",
 	},
 	[OPT_ID_END_IDLE] = {
 		.name = "end-idle", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
@@ -274,7 +277,8 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_NOTIFY] = {
 		.name = "notify", .type = OPT_SECRET, .group = OPT_GROUP_OUTPUT,
-		.commands = SCHEMA_CHANGE | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE), .value = "URL",
+		.commands = SCHEMA_CHANGE | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE) | MOVE,
+		.value = "URL",
 		.env = "NEONFERRY_NOTIFY",
 		.help = "Post the result to this address, as JSON that Slack takes. The address is never "
 			"shown.",
