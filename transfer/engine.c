@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define MIN_CHUNK ((uint64_t)64 << 10)
+#define IDLE_BYTES ((uint64_t)40 << 20)
 #define DRAIN_MS ((uint64_t)10000)
 
 struct thread {
@@ -90,6 +91,14 @@ int engine_pass_on(struct engine *g, struct chunk *c, struct err *e)
 
 /* --- set up --- */
 
+/* They stand beside --memory, so they get little: see the promise in docs/internals/copy.md. */
+static int idle_buffers(uint64_t chunk)
+{
+	uint64_t n = IDLE_BYTES / chunk;
+
+	return n < 2 ? 2 : n > 64 ? 64 : (int)n;
+}
+
 /*
  * Half of the memory at least is for sealed chunks (the budget); open chunks and read-back take the
  * rest.
@@ -112,7 +121,7 @@ static int size_memory(struct engine *g, struct err *e)
 				(holders * MIN_CHUNK / 3 * 4 >> 20) + 1);
 	}
 	g->keep_limit = (s->memory - holders * g->chunk_limit) / 2;
-	if (shelf_new(&g->shelf, g->chunk_limit, 2, e) < 0)
+	if (shelf_new(&g->shelf, g->chunk_limit, idle_buffers(g->chunk_limit), e) < 0)
 		return -1;
 	return budget_new(&g->budget, s->memory - holders * g->chunk_limit, e);
 }
