@@ -48,7 +48,8 @@ size_t shelf_size(const struct shelf *s)
 	return s->size;
 }
 
-/* A page fault for every 4 kB costs more than copying them: huge pages, where the system has them. */
+/* A page fault for every 4 kB costs more than copying them: huge pages, where the system has them.
+ */
 static char *new_buffer(size_t size)
 {
 	char *buffer;

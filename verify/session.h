@@ -3,7 +3,8 @@
  *
  * Parallel workers are made cheap (the planner would refuse them for a query that returns one row a
  * row hashed) for tables of 512 kB and more, about 8,000 rows whose vectors are stored beside them;
- * below that, starting them costs more than they save. JIT is off. How many workers there may be is left to the server's own setting.
+ * below that, starting them costs more than they save. JIT is off. How many workers there may be is
+ * left to the server's own setting.
  */
 #ifndef VERIFY_SESSION_H
 #define VERIFY_SESSION_H
