@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -111,13 +112,17 @@ def timed(argv, env=None):
     return seconds, usage.ru_maxrss, text
 
 
-def contest(contestants, before, runs, warmups=2):
-    """Takes turns; returns {name: [seconds...]} and {name: peak KiB}."""
+def contest(contestants, before, runs, warmups=2, lab=None, cpu=None):
+    """Takes turns; returns {name: [seconds...]} and {name: peak KiB}; with a lab fills cpu likewise."""
     seconds, peak = {n: [] for n in contestants}, {n: 0 for n in contestants}
     for turn in range(runs + warmups):
         for name, run in contestants.items():
             before()
+            began = lab.cpu() if lab else 0
             took, rss, _ = run()
+            if lab and turn >= warmups:
+                time.sleep(0.5)  # the servers' sessions end a little later
+                cpu.setdefault(name, []).append(lab.cpu() - began)
             if turn >= warmups:
                 seconds[name].append(took)
                 peak[name] = max(peak[name], rss)
@@ -148,8 +153,14 @@ def bench_copy(args):
             "neonferry copy --spill always": lambda: lab.neonferry("copy", "--spill", "always", *common),
             "psql text, two ctid halves": lambda: lab.psql_pipes(2, "FORMAT text"),
         }
-        seconds, peak = contest(contestants, lab.empty_target, args.runs)
-        return report(f"copy of {args.rows} rows", seconds, peak, "psql binary, two ctid halves")
+        cpu = {}
+        seconds, peak = contest(contestants, lab.empty_target, args.runs, lab=lab, cpu=cpu)
+        result = report(f"copy of {args.rows} rows", seconds, peak, "psql binary, two ctid halves")
+        # On a shared machine the steadier number: two cores are busy all the time.
+        print("\nCPU seconds of source, target and client together (median)")
+        for name, values in cpu.items():
+            print(f"  {name:38} {statistics.median(values):7.2f} s  {min(values):.2f}-{max(values):.2f}")
+        return result | {"cpu_s": cpu}
 
 
 def bench_run(args):

@@ -6,7 +6,8 @@
 #   scripts/test.sh STEP...         these steps only
 #
 # Steps: layers   includes point downwards only
-#        debug    gcc, all tests
+#        debug    gcc, unit tests and the command line
+#        plain    gcc without sanitizers, all tests; only when named, for asan runs the same ones
 #        release  gcc, optimised, no warnings
 #        clang    clang, no warnings
 #        asan     gcc with address and undefined behaviour sanitizers, all tests
@@ -67,6 +68,11 @@ step_layers() {
 }
 
 step_debug() {
+	build debug && tests debug -E '^(integration|faults)\.' &&
+		tests debug -R '^integration\.(cli|cli_docs|cli_run|run_kinds)$'
+}
+
+step_plain() {
 	build debug && tests debug "$@"
 }
 
@@ -114,7 +120,7 @@ step_tidy() {
 }
 
 step_quick() {
-	step_layers && step_debug -E '^faults\.'
+	step_layers && step_plain -E '^faults\.'
 }
 
 # Runs a step in a shell of its own, so that its settings end with it.
