@@ -3,14 +3,17 @@
 #include "common/clock.h"
 #include "common/event.h"
 #include "verify/databases.h"
+#include "verify/document.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/parity.h"
 #include "verify/presence.h"
+#include "verify/queries.h"
 #include "verify/resources.h"
 #include "verify/rowdiff.h"
 #include "verify/search.h"
 #include "verify/smoke.h"
+#include "verify/totals.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +30,7 @@ struct run {
 	struct pairs pairs;
 	struct pool pool;
 	struct content *content;
-	json_t *doc, *checks, *tables;
+	json_t *doc, *checks, *tables, *queries;
 	const char *phase;
 };
 
@@ -105,6 +108,30 @@ static const struct proof_table *expected_of(const struct run *r, const struct p
 	return NULL;
 }
 
+/*
+ * What a proof has just found in the target is not read again. A table that was not among the
+ * moved ones, such as a materialized view, is not judged.
+ */
+static int read_proven(struct run *r, struct content_want *want, struct err *e)
+{
+	AUTO(free) bool *skip = malloc((size_t)r->pairs.n + 1);
+
+	if (!skip)
+		return err_nomem(e);
+	memset(skip, true, (size_t)r->pairs.n + 1);
+	want->skip = skip;
+	if (content_read(&r->content, &r->pairs, &r->pool, want, e))
+		return -1;
+	for (int i = 0; i < r->pairs.n; i++) {
+		const struct proof_table *t = expected_of(r, &r->pairs.pair[i]);
+
+		if (t && content_prove(&r->content[i], t, e))
+			return -1;
+		skip[i] = !t;
+	}
+	return content_queries(&r->pairs, want, r->queries, e);
+}
+
 static int read_content(struct run *r, struct err *e)
 {
 	bool source = r->ends.plain[PG_SOURCE] != NULL;
@@ -116,7 +143,12 @@ static int read_content(struct run *r, struct err *e)
 	};
 
 	begin(r, asked(r, VERIFY_DIGEST) ? "digest" : "counts");
-	return content_read(&r->content, &r->pairs, &r->pool, &want, e);
+	if (!r->settings->proven)
+		return content_read(&r->content, &r->pairs, &r->pool, &want, e) ||
+				       content_queries(&r->pairs, &want, r->queries, e)
+			       ? -1
+			       : 0;
+	return read_proven(r, &want, e);
 }
 
 static int open_diff_file(struct run *r, FILE **ret, struct err *e)
@@ -198,6 +230,13 @@ static int find_rows(struct run *r, const struct content *c, json_t *row, FILE *
 	return 0;
 }
 
+static bool is_judged(const struct run *r, const struct pair *p, const struct proof_table *expected)
+{
+	if (r->settings->proven)
+		return expected != NULL;
+	return r->settings->n_collections == 0 || p->collection_column;
+}
+
 static int judge_contents(struct run *r, struct err *e)
 {
 	FILE *all = NULL;
@@ -212,7 +251,7 @@ static int judge_contents(struct run *r, struct err *e)
 		bool different = false;
 		json_t *row;
 
-		if (r->settings->n_collections > 0 && !p->collection_column)
+		if (!is_judged(r, p, in.expected))
 			continue;
 		row = judge_table(&in, r->checks, &different);
 		json_array_append_new(r->tables, row);
@@ -228,9 +267,26 @@ static int judge_contents(struct run *r, struct err *e)
 	return rc;
 }
 
+static int check_totals(struct run *r, struct err *e)
+{
+	const struct catalog *s = r->ends.catalog[PG_SOURCE], *t = r->ends.catalog[PG_TARGET];
+	struct totals_want want = { .collections = r->settings->collections,
+				    .n_collections = r->settings->n_collections,
+				    .include_values = r->settings->include_values,
+				    .same_encoding = !s || !strcmp(s->encoding, t->encoding) };
+	json_t *totals = json_array();
+
+	begin(r, "totals");
+	json_object_set_new(r->doc, "totals", totals);
+	return totals_check(&r->pairs, r->content, &r->pool, &want, r->checks, totals, r->queries,
+			    e);
+}
+
 static int check_contents(struct run *r, struct err *e)
 {
 	if (read_content(r, e) || judge_contents(r, e))
+		return -1;
+	if (asked(r, VERIFY_TOTALS) && check_totals(r, e))
 		return -1;
 	json_object_set_new(r->doc, "fingerprint",
 			    json_pack("{s:o, s:o}", "source",
@@ -246,6 +302,7 @@ static int check_presence(struct run *r, struct err *e)
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	struct presence_list list = { .n = 0 };
 	json_t *collections = json_array();
+	int rc;
 
 	begin(r, "presence");
 	json_object_set_new(r->doc, "embeddings", collections);
@@ -253,9 +310,11 @@ static int check_presence(struct run *r, struct err *e)
 			  r->settings->n_collections, e))
 		return -1;
 	presence_judge(&list, r->checks, collections);
+	rc = presence_queries(&list, catalogs, r->settings->collections, r->settings->n_collections,
+			      r->queries, e);
 	presence_free(&list);
-	json_object_set_new(r->doc, "resources",
-			    resources_read(r->ends.plain, &r->pairs, collections));
+	if (rc)
+		return -1;
 	return 0;
 }
 
@@ -269,7 +328,8 @@ static int check_search(struct run *r, struct err *e)
 					    .stop = s->stop,
 					    .events = s->events,
 					    .progress = progress,
-					    .progress_ctx = r };
+					    .progress_ctx = r,
+					    .queries = r->queries };
 	json_t *out = json_array(), *functions = json_array();
 	struct err failed = ERR_INIT;
 
@@ -305,49 +365,15 @@ static int check_all(struct run *r, struct err *e)
 		return -1;
 	if (asked(r, VERIFY_SEARCH) && check_search(r, e))
 		return -1;
-	return asked(r, VERIFY_SMOKE) ? check_smoke(r, e) : 0;
+	if (asked(r, VERIFY_SMOKE) && check_smoke(r, e))
+		return -1;
+	json_object_set_new(r->doc, "resources",
+			    resources_read(r->ends.plain, &r->pairs,
+					   json_object_get(r->doc, "embeddings"), r->pool.jobs));
+	return 0;
 }
 
 /* --- the document --- */
-
-static json_t *coverage(const struct run *r)
-{
-	json_int_t rows = 0, checked = 0;
-	json_t *skipped = json_array();
-	const json_t *table;
-	size_t i;
-
-	json_array_foreach(r->tables, i, table)
-	{
-		json_int_t n =
-			json_integer_value(json_array_get(json_object_get(table, "rows"), 1));
-		const char *verdict = json_string_value(json_object_get(table, "verdict"));
-
-		rows += n;
-		if (verdict && strcmp(verdict, "unknown") != 0 && strcmp(verdict, "counted") != 0)
-			checked += n;
-		else
-			json_array_append(skipped, json_object_get(table, "name"));
-	}
-	return json_pack("{s:i, s:I, s:I, s:o}", "tables", (int)json_array_size(r->tables), "rows",
-			 rows, "rows_content_checked", checked, "skipped", skipped);
-}
-
-static json_t *settings_json(const struct verify_settings *s)
-{
-	static const char *const words[] = { "schema", "counts", "presence",
-					     "digest", "search", "smoke" };
-	json_t *levels = json_array(), *collections = json_array();
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (s->levels & (1u << i))
-			json_array_append_new(levels, json_string(words[i]));
-	for (int i = 0; i < s->n_collections; i++)
-		json_array_append_new(collections, finding_string(s->collections[i]));
-	return json_pack("{s:o, s:o, s:I, s:i, s:f, s:f}", "levels", levels, "collections",
-			 collections, "seed", (json_int_t)s->seed, "jobs", s->jobs,
-			 "max_latency_ratio", s->max_latency_ratio, "margin", s->margin);
-}
 
 static int new_document(struct run *r, struct err *e)
 {
@@ -356,16 +382,17 @@ static int new_document(struct run *r, struct err *e)
 	clock_iso(now);
 	r->checks = json_array();
 	r->tables = json_array();
-	r->doc = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:o}", "schema",
+	r->queries = json_array();
+	r->doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "schema",
 			   VERIFY_SCHEMA_VERSION, "verdict", "", "sentence", "", "started", now,
-			   "tool", "name", "neonferry", "version",
-			   r->settings->tool_version ? r->settings->tool_version : "", "command",
-			   r->settings->command ? r->settings->command : "", "settings",
-			   settings_json(r->settings));
-	if (!r->doc || !r->checks || !r->tables)
+			   "tool", document_tool(r->settings), "operator", document_operator(),
+			   "command", r->settings->command ? r->settings->command : "", "settings",
+			   document_settings(r->settings));
+	if (!r->doc || !r->checks || !r->tables || !r->queries)
 		return err_nomem(e);
 	json_object_set(r->doc, "checks", r->checks);
 	json_object_set(r->doc, "tables", r->tables);
+	json_object_set(r->doc, "queries", r->queries);
 	if (r->settings->run)
 		json_object_set_new(r->doc, "run", json_string(r->settings->run));
 	return 0;
@@ -389,7 +416,8 @@ static struct verify_result *finish(struct run *r, struct err *e)
 	json_object_set_new(r->doc, "exit_status",
 			    json_integer(verify_exit_status(result->verdict)));
 	json_object_set_new(r->doc, "ended", json_string(now));
-	json_object_set_new(r->doc, "coverage", coverage(r));
+	json_object_set_new(r->doc, "coverage", document_coverage(r->tables));
+	json_object_set_new(r->doc, "exceptions", document_exceptions(r->checks));
 	result->doc = json_incref(r->doc);
 	return result;
 }
@@ -435,6 +463,7 @@ static void run_done(struct run *r)
 	databases_close(&r->ends);
 	json_decref(r->checks);
 	json_decref(r->tables);
+	json_decref(r->queries);
 	json_decref(r->doc);
 }
 
