@@ -5,7 +5,9 @@
 #include "cli/choose.h"
 #include "cli/command.h"
 #include "cli/endpoints.h"
+#include "cli/commandline.h"
 #include "cli/exit.h"
+#include "cli/runfacts.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "cli/verdict.h"
@@ -26,7 +28,7 @@ struct call {
 	struct stop stop;
 	struct verify_settings settings;
 	json_t *waivers;
-	char *diff_file, *run_dir;
+	char *diff_file, *run_dir, *command;
 };
 
 /* --- settings --- */
@@ -105,6 +107,7 @@ static int read_settings(struct call *c, struct err *e)
 	s->seed = opt_number(c->o, OPT_ID_SEED);
 	s->include_values = opt_flag(c->o, OPT_ID_INCLUDE_VALUES);
 	s->tool_version = NEONFERRY_VERSION;
+	s->command = c->command = commandline("verify", c->o);
 	s->stop = &c->stop;
 	if (read_level(c->o, &s->levels, e) ||
 	    read_ratio(c->o, OPT_ID_MAX_LATENCY_RATIO, &s->max_latency_ratio, e) ||
@@ -113,7 +116,10 @@ static int read_settings(struct call *c, struct err *e)
 	return prepare_report(c, e);
 }
 
-/* With --against-run the source is not asked: what the run read from it is the expectation. */
+/*
+ * With --against-run the contents of the source are not asked for: what the run read is the
+ * expectation. Given all the same, the source serves what the stream does not tell, as searches.
+ */
 static int find_ends(struct call *c, struct err *e)
 {
 	const char *run = opt_text(c->o, OPT_ID_AGAINST_RUN);
@@ -125,7 +131,8 @@ static int find_ends(struct call *c, struct err *e)
 	c->settings.expected = c->against.tables;
 	c->settings.n_expected = c->against.n;
 	c->settings.run = json_string_value(json_object_get(c->against.summary, "run"));
-	return endpoints_of_run(&c->ends, c->o, c->run_dir, false, e);
+	return endpoints_of_run(&c->ends, c->o, c->run_dir,
+				c->o->values[OPT_ID_SOURCE].origin == OPT_FROM_LINE, e);
 }
 
 /* --- what is shown meanwhile --- */
@@ -149,7 +156,10 @@ static int write_report(struct call *c, json_t *doc, struct err *e)
 	if (c->against.summary) {
 		json_t *rates = against_rates(c->ends.target, c->settings.run);
 
-		report_add_transfer(doc, c->against.summary, rates);
+		json_t *facts = runfacts_read(c->run_dir);
+
+		report_add_transfer(doc, c->against.summary, rates, facts);
+		json_decref(facts);
 		json_decref(rates);
 	}
 	return dir ? report_write(dir, doc, c->diff_file, e) : 0;
@@ -186,6 +196,7 @@ static void release(struct call *c)
 	json_decref(c->waivers);
 	free(c->diff_file);
 	free(c->run_dir);
+	free(c->command);
 }
 
 int cmd_verify(const struct opts *o)

@@ -190,7 +190,8 @@ static int run_job(struct pg *pg, void *arg, struct err *e)
 static bool wanted(const struct content_want *want, const struct pair *p, enum pg_role role,
 		   enum what what, int i)
 {
-	if (want->skip && want->skip[i])
+	if ((want->skip && want->skip[i]) ||
+	    (role == PG_SOURCE && want->expected && want->expected[i]))
 		return false;
 	if (!p->end[role] || p->end[role]->kind == 'f')
 		return false;

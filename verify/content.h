@@ -36,6 +36,7 @@ struct content_want {
 	const char *const *collections; /* only rows of these, if any; else all */
 	int n_collections;
 	const bool *skip; /* by pair: known already, not read; NULL: none */
+	const bool *expected; /* by pair: the source's is known already; NULL: none */
 };
 
 /* ret[i] belongs to pairs->pair[i]; free with content_free(). Failures are in the ends' `why`. */

@@ -45,7 +45,8 @@ json_t *document_settings(const struct verify_settings *s)
 	json_object_set_new(settings, "division", list_json(s->division, s->n_division));
 	json_object_set_new(settings, "sample", json_integer(s->sample));
 	json_object_set_new(settings, "include_values", json_boolean(s->include_values));
-	json_object_set_new(settings, "waivers", json_integer((json_int_t)json_array_size(s->waivers)));
+	json_object_set_new(settings, "waivers",
+			    json_integer((json_int_t)json_array_size(s->waivers)));
 	return settings;
 }
 
@@ -72,7 +73,8 @@ json_t *document_operator(void)
 	if (getpwuid_r(geteuid(), &room, buf, sizeof(buf), &p) != 0)
 		p = NULL;
 	return json_pack("{s:o, s:o}", "user",
-			 p ? finding_string(p->pw_name) : json_sprintf("uid %u", (unsigned)geteuid()),
+			 p ? finding_string(p->pw_name)
+			   : json_sprintf("uid %u", (unsigned)geteuid()),
 			 "host", finding_string(host));
 }
 
@@ -113,12 +115,15 @@ static json_t *exception_json(const json_t *check, int n)
 			      "object", json_object_get(check, "object"), "group",
 			      json_object_get(check, "group"), "description",
 			      json_object_get(check, "sentence"), "classification",
-			      minor                          ? "minor"
-			      : !strcmp(verdict, "unknown")  ? "not verified"
+			      minor                                                 ? "minor"
+			      : !strcmp(verdict, "unknown")                         ? "not verified"
 			      : waived && !strcmp(text_of(check, "was"), "unknown") ? "not verified"
-							     : "difference",
-			      "disposition", waived ? "accepted" : minor ? "noted" : "open", "at",
-			      json_object_get(check, "at"));
+										    : "difference",
+			      "disposition",
+			      waived  ? "accepted"
+			      : minor ? "noted"
+				      : "open",
+			      "at", json_object_get(check, "at"));
 
 	for (size_t i = 0; waived && i < ARRAY_LEN(copied); i++)
 		if (json_object_get(waived, copied[i]))
@@ -136,7 +141,7 @@ json_t *document_exceptions(const json_t *checks)
 	for (size_t v = 0; v < ARRAY_LEN(order); v++)
 		json_array_foreach(checks, i,
 				   check) if (!strcmp(text_of(check, "verdict"), order[v]))
-			json_array_append_new(list,
-					      exception_json(check, (int)json_array_size(list) + 1));
+			json_array_append_new(
+				list, exception_json(check, (int)json_array_size(list) + 1));
 	return list;
 }

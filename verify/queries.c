@@ -7,7 +7,8 @@
 static const char session[] =
 	"SET client_encoding = 'UTF8'; SET search_path = ''; SET row_security = off;\n"
 	"SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';\n"
-	"SET bytea_output = 'hex'; SET extra_float_digits = 1; SET lc_monetary = 'C'; SET jit = off;\n";
+	"SET bytea_output = 'hex'; SET extra_float_digits = 1; SET lc_monetary = 'C'; SET jit = "
+	"off;\n";
 
 const char *queries_session(void)
 {
@@ -46,11 +47,10 @@ void queries_add(json_t *list, const char *check, const char *object, enum pg_ro
 	if (same)
 		json_object_set_new(same, "end", json_string("both"));
 	else
-		json_array_append_new(list,
-				      json_pack("{s:s, s:o, s:s, s:o}", "check", check, "object",
-						finding_string(object), "end",
-						role == PG_SOURCE ? "source" : "target", "sql",
-						finding_string(sql)));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:o}", "check", check,
+						      "object", finding_string(object), "end",
+						      role == PG_SOURCE ? "source" : "target",
+						      "sql", finding_string(sql)));
 }
 
 /* A name may hold a line end; a comment must not. */
@@ -79,7 +79,7 @@ void queries_file(struct text *t, const json_t *list)
 		if (strstr(text_of(entry, "sql"), "$1"))
 			text_add(t, "-- $1 is an array of query vectors\nPREPARE nf_search AS ");
 		text_add(t, text_of(entry, "sql"));
-		text_add(t, strstr(text_of(entry, "sql"), "$1") ? "; DEALLOCATE nf_search;\n"
-								: ";\n");
+		text_add(t,
+			 strstr(text_of(entry, "sql"), "$1") ? "; DEALLOCATE nf_search;\n" : ";\n");
 	}
 }

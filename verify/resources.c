@@ -80,7 +80,8 @@ static json_t *connections(struct pg *pg)
 static json_t *sessions(struct pg *pg)
 {
 	static const char sql[] =
-		"SELECT pg_catalog.json_build_object('limit', pg_catalog.current_setting('max_connections')::int,"
+		"SELECT pg_catalog.json_build_object('limit', "
+		"pg_catalog.current_setting('max_connections')::int,"
 		" 'reserved', pg_catalog.current_setting('superuser_reserved_connections')::int"
 		"  + coalesce(pg_catalog.current_setting('reserved_connections', true)::int, 0),"
 		" 'used', count(*), 'active', count(*) FILTER (WHERE state = 'active'),"
@@ -102,13 +103,16 @@ static json_t *sessions(struct pg *pg)
 
 /* --- vector indexes --- */
 
-enum { TABLE, INDEX, METHOD, BYTES, ROWS, TYPE, DIMS, M };
+enum { TABLE, INDEX, METHOD, BYTES, ROWS, TYPE, DIMS, M, COLUMN };
 
 static const char index_sql[] =
-	"SELECT tn.nspname || '.' || t.relname, c.relname, am.amname, pg_catalog.pg_relation_size(c.oid),"
+	"SELECT tn.nspname || '.' || t.relname, c.relname, am.amname, "
+	"pg_catalog.pg_relation_size(c.oid),"
 	" c.reltuples::int8, pg_catalog.format_type(a.atttypid, NULL), a.atttypmod,"
-	" (SELECT pg_catalog.split_part(o, '=', 2) FROM pg_catalog.unnest(c.reloptions) o WHERE o LIKE 'm=%')"
-	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'"
+	" (SELECT pg_catalog.split_part(o, '=', 2) FROM pg_catalog.unnest(c.reloptions) o WHERE o "
+	"LIKE 'm=%'), a.attname"
+	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND "
+	"c.relkind = 'i'"
 	" JOIN pg_catalog.pg_am am ON am.oid = c.relam AND am.amname IN ('hnsw', 'ivfflat')"
 	" JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
 	" JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace"
@@ -132,8 +136,8 @@ static json_int_t aligned(json_int_t bytes)
  */
 static json_int_t index_bytes(bool hnsw, json_int_t rows, json_int_t value, json_int_t m)
 {
-	json_int_t entry = hnsw ? aligned(72 + value) + 4 + aligned(4 + 12 * m) + 4
-				: aligned(8 + value) + 4;
+	json_int_t entry =
+		hnsw ? aligned(72 + value) + 4 + aligned(4 + 12 * m) + 4 : aligned(8 + value) + 4;
 	json_int_t page = 8160 / entry;
 
 	return 8192 * ((rows + (page > 0 ? page : 1) - 1) / (page > 0 ? page : 1));
@@ -155,10 +159,32 @@ static json_t *find_index(const json_t *list, const char *table, const char *ind
 	return NULL;
 }
 
-static void describe_index(json_t *row, const PGresult *res, int i)
+/* The vectors of a column, counted; the server's own number counts rows without one too. */
+static json_int_t vectors_of(const json_t *embeddings, const char *table, const char *column)
+{
+	const json_t *group;
+	json_int_t n = 0;
+	size_t i;
+
+	json_array_foreach(embeddings, i, group)
+	{
+		const char *t = json_string_value(json_object_get(group, "table"));
+		const char *c = json_string_value(json_object_get(group, "column"));
+
+		if (t && c && !strcmp(t, table) && !strcmp(c, column))
+			n += json_integer_value(
+				json_object_get(json_object_get(group, "target"), "with"));
+	}
+	return n;
+}
+
+static void describe_index(json_t *row, const PGresult *res, int i, const json_t *embeddings)
 {
 	bool hnsw = !strcmp(PQgetvalue(res, i, METHOD), "hnsw");
-	json_int_t rows = number(res, i, ROWS), dims = number(res, i, DIMS);
+	json_int_t counted =
+		vectors_of(embeddings, PQgetvalue(res, i, TABLE), PQgetvalue(res, i, COLUMN));
+	json_int_t rows = counted > 0 ? counted : number(res, i, ROWS);
+	json_int_t dims = number(res, i, DIMS);
 	json_int_t m = PQgetisnull(res, i, M) ? 16 : number(res, i, M);
 
 	json_object_set_new(row, "method", finding_string(PQgetvalue(res, i, METHOD)));
@@ -173,7 +199,7 @@ static void describe_index(json_t *row, const PGresult *res, int i)
 			    json_integer(index_bytes(hnsw, rows, 8 + 2 * dims, m)));
 }
 
-static void add_indexes(json_t *list, struct pg *pg, enum pg_role role)
+static void add_indexes(json_t *list, struct pg *pg, enum pg_role role, const json_t *embeddings)
 {
 	AUTO(pgresult) PGresult *res = NULL;
 	struct err ignored = ERR_INIT;
@@ -189,7 +215,7 @@ static void add_indexes(json_t *list, struct pg *pg, enum pg_role role)
 					"index", finding_string(index), "bytes");
 			json_array_append_new(list, row);
 		}
-		describe_index(row, res, i);
+		describe_index(row, res, i, embeddings);
 		json_array_set_new(json_object_get(row, "bytes"), (size_t)role,
 				   json_integer(number(res, i, BYTES)));
 	}
@@ -229,8 +255,8 @@ json_t *resources_read(struct pg *const pg[2], const struct pairs *pairs, const 
 				sessions(pg[PG_TARGET]), "jobs", jobs);
 
 	/* The target last: what is told of an index is the target's. */
-	add_indexes(indexes, pg[PG_SOURCE], PG_SOURCE);
-	add_indexes(indexes, pg[PG_TARGET], PG_TARGET);
+	add_indexes(indexes, pg[PG_SOURCE], PG_SOURCE, embeddings);
+	add_indexes(indexes, pg[PG_TARGET], PG_TARGET, embeddings);
 	json_object_set_new(all, "vector_indexes", indexes);
 	return all;
 }

@@ -316,10 +316,10 @@ static bool is_few(const struct totals *t, const struct total *c)
 
 static json_t *column_json(const struct totals *t, const struct total *c, bool show, bool same)
 {
-	json_t *row = json_pack("{s:o, s:o, s:s, s:[o, o]}", "column",
-				finding_string(c->column->name), "type",
-				finding_string(c->column->type), "kind", kind_words[c->kind],
-				"nulls", nulls_json(t, c, 0), nulls_json(t, c, 1));
+	json_t *row =
+		json_pack("{s:o, s:o, s:s, s:[o, o]}", "column", finding_string(c->column->name),
+			  "type", finding_string(c->column->type), "kind", kind_words[c->kind],
+			  "nulls", nulls_json(t, c, 0), nulls_json(t, c, 1));
 	bool hidden = !show && c->kind != OTHER && is_few(t, c);
 
 	for (int f = SUM; f < N_FIELDS; f++) {
@@ -347,8 +347,7 @@ static void add_words(struct text *words, const struct totals *t, const struct t
 			continue;
 		if (!any)
 			text_addf(words, "%s%s (", words->len > 0 ? "; " : "", c->column->name);
-		text_addf(words, "%s%s", any ? ", " : "",
-			  f == FILLED ? "NULLs" : field_words[f]);
+		text_addf(words, "%s%s", any ? ", " : "", f == FILLED ? "NULLs" : field_words[f]);
 		any = true;
 	}
 	text_add(words, any ? ")" : "");
@@ -382,8 +381,8 @@ static int tell(const struct totals *t, bool show, json_t *checks, json_t *out, 
 		size_t before = words.len;
 
 		add_words(&words, t, &t->columns[i]);
-		json_array_append_new(columns, column_json(t, &t->columns[i], show,
-							   words.len == before));
+		json_array_append_new(columns,
+				      column_json(t, &t->columns[i], show, words.len == before));
 	}
 	json_array_append_new(
 		out, json_pack("{s:s, s:[o, o], s:o}", "table", t->pair->name, "rows",
@@ -397,8 +396,7 @@ static int tell(const struct totals *t, bool show, json_t *checks, json_t *out, 
 }
 
 /* A table that only one end has is a finding of the schema. */
-static bool is_wanted(const struct pair *p, const struct pool *pool,
-		      const struct totals_want *want)
+static bool is_wanted(const struct pair *p, const struct pool *pool, const struct totals_want *want)
 {
 	if (!p->end[PG_TARGET] || (pool->conns[PG_SOURCE] && !p->end[PG_SOURCE]))
 		return false;
