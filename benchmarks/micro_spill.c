@@ -238,13 +238,14 @@ static void frames_of(const char *data, size_t len, int level, bool plane)
 	free(back);
 }
 
-static void files_of(struct chunk *c, const char *folder, bool direct, int chunks)
+static void files_of(struct chunk *c, const char *folder, const struct seal_key *key, bool direct,
+		     int chunks)
 {
 	struct spill_writer *w;
 	struct err e = ERR_INIT;
 	double cpu = 0, wall = 0;
 
-	if (spill_writer_new(&w, folder, "micro", 1, &e))
+	if (spill_writer_new(&w, folder, "micro", key, 1, &e))
 		die(&e);
 	spill_writer_set_direct(w, direct);
 	for (int r = 0; r < ROUNDS; r++) {
@@ -260,25 +261,28 @@ static void files_of(struct chunk *c, const char *folder, bool direct, int chunk
 			if (spill_remove(folder, c, &e))
 				die(&e);
 	}
-	printf("file, %-8s  %6.0f MB/s  %6.0f MB per CPU second\n",
-	       direct ? "O_DIRECT" : "buffered", (double)c->len * chunks / wall / 1e6,
+	printf("file, %-8s %-9s  %6.0f MB/s  %6.0f MB per CPU second\n",
+	       direct ? "O_DIRECT" : "buffered", key ? "encrypted" : "", (double)c->len * chunks / wall / 1e6,
 	       (double)c->len * chunks / cpu / 1e6);
 	spill_writer_free(w);
 }
 
 int main(int argc, char **argv)
 {
+	static const char digits[] = "abababababababababababababababababababababababababababababababab";
+	AUTO(seal_key) struct seal_key *key = NULL;
 	struct err e = ERR_INIT;
 	struct chunk *c;
 
-	if (chunk_new(&c, &e))
+	if (chunk_new(&c, &e) || seal_key_parse(&key, digits, &e))
 		die(&e);
 	c->binary = true;
 	c->data = make_rows(&c->len);
 	for (int i = 0; i < 4; i++)
 		frames_of(c->data, c->len, (int[]){ 1, -1, 1, 3 }[i], i > 1);
-	for (int direct = 1; direct >= 0; direct--)
-		files_of(c, argc > 1 ? argv[1] : ".", direct, argc > 2 ? atoi(argv[2]) : 16);
+	for (int i = 0; i < 4; i++)
+		files_of(c, argc > 1 ? argv[1] : ".", i % 2 ? key : NULL, i < 2,
+			 argc > 2 ? atoi(argv[2]) : 16);
 	chunk_free(c);
 	return 0;
 }

@@ -5,10 +5,13 @@
 #include "cli/command.h"
 #include "cli/endpoints.h"
 #include "cli/exit.h"
+#include "cli/help.h"
+#include "cli/room.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "common/pg.h"
 #include "schema/archive.h"
+#include "schema/migration_session.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,7 @@ struct check {
 	struct stop *stop;
 	json_t *rows;
 	int n_stops;
+	bool locks; /* --locks */
 };
 
 PRINTF_LIKE(5, 6)
@@ -236,12 +240,94 @@ static void check_programs(struct check *c)
 		found(c, "here", "programs", "ok", "%s, %s", dump, restore);
 }
 
+static const char *word(const json_t *row, const char *key)
+{
+	const char *s = json_string_value(json_object_get(row, key));
+
+	return s ? s : "";
+}
+
+/* Whoever holds a lock may be in the way of the snapshot, or of the schema. */
+static void check_locks(struct check *c, struct pg *pg)
+{
+	const char *end = pg_role_name(pg_role(pg));
+	struct err e = ERR_INIT;
+	json_t *list = NULL, *row;
+	size_t i;
+
+	if (migration_locks_read(pg, &list, &e)) {
+		failed(c, end, "locks", &e);
+		return;
+	}
+	json_array_foreach(list, i, row)
+	{
+		found(c, end, "locks", "note",
+		      "pid %lld (%s, %s) %s, in its transaction for %lld s, holds %s; its last statement: %s",
+		      json_integer_value(json_object_get(row, "pid")), word(row, "user"),
+		      word(row, "application"), word(row, "state"),
+		      json_integer_value(json_object_get(row, "seconds")), word(row, "locks"),
+		      word(row, "query"));
+	}
+	if (json_array_size(list) == 0)
+		found(c, end, "locks", "ok", "no session of others holds a lock on a table");
+	json_decref(list);
+}
+
+static void found_room(struct check *c, const char *end, struct room *room, int rc, const struct err *e)
+{
+	if (rc < 0)
+		failed(c, end, "room", e);
+	else
+		found(c, end, "room", room->fits ? "ok" : "note", "%s", text_str(&room->text));
+	text_done(&room->text);
+}
+
+static void check_room(struct check *c)
+{
+	struct room here = { 0 }, there = { 0 };
+	struct err e = ERR_INIT;
+	uint64_t needed = 0;
+
+	if (room_needed(c->source, &needed, &e)) {
+		failed(c, "source", "room", &e);
+		return;
+	}
+	int rc = room_here(".", needed, &here, &e);
+	found_room(c, "here", &here, rc, &e);
+	if (!c->target)
+		return;
+	rc = room_target(c->target, needed, &there, &e);
+	found_room(c, "target", &there, rc, &e);
+}
+
+/* What would make the snapshot wait. */
+static void check_blockers(struct check *c)
+{
+	AUTO(free) char *who = NULL;
+	static const char sql[] =
+		"SELECT pg_catalog.string_agg(pg_catalog.format('pid %s (%s, %s for %s s) on %s', a.pid, "
+		"a.usename, a.state, pg_catalog.floor(extract(epoch FROM pg_catalog.now() - a.xact_start)), "
+		"l.relation::pg_catalog.regclass), '; ') FROM pg_catalog.pg_locks l JOIN "
+		"pg_catalog.pg_stat_activity a ON a.pid = l.pid JOIN pg_catalog.pg_class c ON c.oid = l.relation "
+		"WHERE l.mode = 'AccessExclusiveLock' AND a.datname = pg_catalog.current_database() AND "
+		"c.relkind IN ('r', 'p') AND l.pid <> pg_catalog.pg_backend_pid()";
+
+	if (!ask(c, c->source, "blockers", sql, &who))
+		return;
+	if (who)
+		found(c, "source", "blockers", "note",
+		      "a run would wait for exclusive locks: %s; let them end, or end them", who);
+	else
+		found(c, "source", "blockers", "ok", "no exclusive lock is held or asked for");
+}
+
 static void check_all(struct check *c, const struct endpoints *ends)
 {
 	check_end(c, ends->source, &c->source);
 	if (c->source) {
 		check_source_rights(c);
 		check_source_size(c);
+		check_blockers(c);
 		check_programs(c);
 	}
 	check_end(c, ends->target, &c->target);
@@ -249,9 +335,33 @@ static void check_all(struct check *c, const struct endpoints *ends)
 		check_target_rights(c);
 		check_target_sessions(c);
 	}
+	if (c->source)
+		check_room(c);
 	if (c->source && c->target) {
 		check_not_same(c);
 		check_extensions(c);
+	}
+	if (c->locks && c->source)
+		check_locks(c, c->source);
+	if (c->locks && c->target)
+		check_locks(c, c->target);
+}
+
+/* The words behind the columns, on a narrow terminal below them. */
+static void add_words(struct text *ret, const char *words)
+{
+	enum { COLUMN = 35, LEAST = 30, INDENT = 6 };
+	AUTO_TEXT struct text t = TEXT_INIT;
+	int columns = say_out_columns();
+
+	say_add_clean(&t, words);
+	if (columns == 0)
+		text_addf(ret, "%s\n", text_str(&t));
+	else if (columns >= COLUMN + LEAST)
+		help_wrap(ret, text_str(&t), COLUMN, COLUMN, columns);
+	else {
+		text_addf(ret, "\n%*s", INDENT, "");
+		help_wrap(ret, text_str(&t), INDENT, INDENT, columns);
 	}
 }
 
@@ -270,8 +380,8 @@ static void print(const struct check *c)
 
 		if (say_is_quiet() && state[0] != 's')
 			continue;
-		say_add_clean(&t, json_string_value(json_object_get(row, "text")));
-		say_out("%s%-4s%s  %-6s  %-19s  %s\n", say_color_out(color), state,
+		add_words(&t, json_string_value(json_object_get(row, "text")));
+		say_out("%s%-4s%s  %-6s  %-19s  %s", say_color_out(color), state,
 			say_color_out(SAY_PLAIN), json_string_value(json_object_get(row, "end")),
 			json_string_value(json_object_get(row, "what")), text_str(&t));
 	}
@@ -297,7 +407,7 @@ int cmd_check(const struct opts *o)
 {
 	struct err e = ERR_INIT;
 	struct stop stop;
-	struct check c = { .stop = &stop };
+	struct check c = { .stop = &stop, .locks = opt_flag(o, OPT_ID_LOCKS) };
 
 	if (stop_init(&stop, &e)) {
 		say_error(&e);

@@ -36,6 +36,7 @@ static int render(const struct opts *o, json_t **ret, char **ret_out, struct err
 	AUTO(free) char *dir = NULL;
 	AUTO(free) char *path = NULL;
 	AUTO(free) char *rows = NULL;
+	AUTO(free) char *repaired = NULL;
 
 	if (o->n_args == 0)
 		return err_set(e, ERR_USAGE, "which report? name the folder that holds report.json");
@@ -43,12 +44,13 @@ static int render(const struct opts *o, json_t **ret, char **ret_out, struct err
 		return -1;
 	path = file_path(dir, "report.json");
 	rows = file_path(dir, "differences.ndjson");
+	repaired = file_path(dir, "repaired.ndjson");
 	*ret_out = strdup(to ? to : dir);
-	if (!path || !rows || !*ret_out)
+	if (!path || !rows || !repaired || !*ret_out)
 		return err_nomem(e);
 	if (file_read_json(path, ret, e))
 		return -1;
-	return report_write(*ret_out, *ret, rows, e);
+	return report_write(*ret_out, *ret, rows, repaired, e);
 }
 
 int cmd_report(const struct opts *o)

@@ -6,8 +6,8 @@
 #include "cli/say.h"
 #include "cli/show.h"
 #include "cli/signals.h"
+#include "cli/tell.h"
 #include "common/clock.h"
-#include "schema/notify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,16 +111,11 @@ static int prepare(struct schema_job *job, int needs, struct err *e)
 
 static void tell(const struct schema_job *job, const struct err *e)
 {
-	const char *url = opt_text(job->o, OPT_ID_NOTIFY);
 	AUTO_TEXT struct text t = TEXT_INIT;
-	struct err failed = ERR_INIT;
 
-	if (!url)
-		return;
 	text_addf(&t, "neonferry %s, %s", job->what, job->target ? conn_label(job->target) : "");
 	text_addf(&t, ": %s%s", e ? "failed: " : "", e ? e->text : text_str(&job->summary));
-	if (notify_post(url, text_str(&t), &failed))
-		say_warning("%s", failed.text);
+	tell_post(job->o, text_str(&t));
 }
 
 static void done(struct schema_job *job)

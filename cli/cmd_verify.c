@@ -4,8 +4,8 @@
 #include "cli/against.h"
 #include "cli/choose.h"
 #include "cli/command.h"
-#include "cli/endpoints.h"
 #include "cli/commandline.h"
+#include "cli/endpoints.h"
 #include "cli/exit.h"
 #include "cli/runfacts.h"
 #include "cli/say.h"
@@ -27,8 +27,10 @@ struct call {
 	struct events *events;
 	struct stop stop;
 	struct verify_settings settings;
+	struct verify_repair repair;
 	json_t *waivers;
-	char *diff_file, *run_dir, *command;
+	char *diff_file, *repair_file, *run_dir, *command;
+	bool writes; /* a repair was confirmed */
 };
 
 /* --- settings --- */
@@ -47,12 +49,21 @@ static int read_ratio(const struct opts *o, enum opt_id id, double *ret, struct 
 	return 0;
 }
 
+/* A search of a moving source would be judged by another source's neighbours. */
+static bool is_live(const struct opts *o)
+{
+	return strcmp(opt_table[OPT_ID_AGAINST].choices[opt_number(o, OPT_ID_AGAINST)],
+		      "snapshot") == 0;
+}
+
 static int read_level(const struct opts *o, unsigned *ret, struct err *e)
 {
 	const char *const *words = opt_table[OPT_ID_LEVEL].choices;
 
-	*ret = opt_given(o, OPT_ID_LEVEL) ? verify_level(words[opt_number(o, OPT_ID_LEVEL)]) :
-					    VERIFY_ALL;
+	if (opt_given(o, OPT_ID_LEVEL))
+		*ret = verify_level(words[opt_number(o, OPT_ID_LEVEL)]);
+	else
+		*ret = is_live(o) ? verify_level("digest") : VERIFY_ALL;
 	if (opt_flag(o, OPT_ID_SMOKE))
 		*ret |= VERIFY_SMOKE;
 	return *ret ? 0 : err_set(e, ERR_INTERNAL, "a level without meaning");
@@ -75,6 +86,43 @@ static int read_waivers(struct call *c, struct err *e)
 	return 0;
 }
 
+/* Options that only mean something together, or never. */
+static int check_options(const struct opts *o, struct err *e)
+{
+	bool repair = opt_flag(o, OPT_ID_REPAIR);
+
+	if (opt_text(o, OPT_ID_AGAINST_RUN) && (repair || is_live(o))) {
+		err_set(e, ERR_USAGE, "--against-run and %s do not go together",
+			repair ? "--repair" : "--against snapshot");
+		return err_hint(
+			e, "a run keeps digests, no rows: leave --against-run out, so that the "
+			   "source itself is read");
+	}
+	if (opt_flag(o, OPT_ID_DELETE_EXTRA) && !repair)
+		return err_set(e, ERR_USAGE, "--delete-extra means nothing without --repair");
+	if ((opt_given(o, OPT_ID_RECHECK_ROUNDS) || opt_given(o, OPT_ID_RECHECK_WAIT)) &&
+	    !is_live(o))
+		return err_set(e, ERR_USAGE,
+			       "--recheck-rounds and --recheck-wait mean nothing without "
+			       "--against snapshot");
+	return 0;
+}
+
+/* The last word stands before hours of comparing, where nobody could say it afterwards. */
+static int check_repair(const struct call *c, struct err *e)
+{
+	if (!opt_flag(c->o, OPT_ID_REPAIR))
+		return 0;
+	if (!(c->settings.levels & VERIFY_DIGEST)) {
+		err_set(e, ERR_USAGE, "--repair needs to know which rows differ");
+		return err_hint(e, "leave --level out, or give digest or more");
+	}
+	if (opt_flag(c->o, OPT_ID_YES) || say_can_ask())
+		return 0;
+	err_set(e, ERR_USAGE, "nobody is here to be asked before --repair writes");
+	return err_hint(e, "give --yes; without --repair the same command shows what differs");
+}
+
 /* The file of all differing rows stands beside the report. */
 static int prepare_report(struct call *c, struct err *e)
 {
@@ -84,7 +132,12 @@ static int prepare_report(struct call *c, struct err *e)
 		return 0;
 	c->diff_file = file_path(dir, "differences.ndjson");
 	c->settings.diff_file = c->diff_file;
-	return !c->diff_file ? err_nomem(e) : file_mkdir(dir, e);
+	if (opt_flag(c->o, OPT_ID_REPAIR))
+		c->repair_file = file_path(dir, "repaired.ndjson");
+	c->repair.file = c->repair_file;
+	if (!c->diff_file || (opt_flag(c->o, OPT_ID_REPAIR) && !c->repair_file))
+		return err_nomem(e);
+	return file_mkdir(dir, e);
 }
 
 static int read_settings(struct call *c, struct err *e)
@@ -109,7 +162,10 @@ static int read_settings(struct call *c, struct err *e)
 	s->tool_version = NEONFERRY_VERSION;
 	s->command = c->command = commandline("verify", c->o);
 	s->stop = &c->stop;
-	if (read_level(c->o, &s->levels, e) ||
+	s->live = is_live(c->o);
+	s->rounds = (int)opt_number(c->o, OPT_ID_RECHECK_ROUNDS);
+	s->round_wait_ms = opt_number(c->o, OPT_ID_RECHECK_WAIT);
+	if (check_options(c->o, e) || read_level(c->o, &s->levels, e) || check_repair(c, e) ||
 	    read_ratio(c->o, OPT_ID_MAX_LATENCY_RATIO, &s->max_latency_ratio, e) ||
 	    read_ratio(c->o, OPT_ID_MARGIN, &s->margin, e) || read_waivers(c, e))
 		return -1;
@@ -133,6 +189,64 @@ static int find_ends(struct call *c, struct err *e)
 	c->settings.run = json_string_value(json_object_get(c->against.summary, "run"));
 	return endpoints_of_run(&c->ends, c->o, c->run_dir,
 				c->o->values[OPT_ID_SOURCE].origin == OPT_FROM_LINE, e);
+}
+
+/* --- repair --- */
+
+static void add_work(struct text *t, const json_t *plan, const char *key, const char *before,
+		     const char *after)
+{
+	json_int_t n = json_integer_value(json_object_get(plan, key));
+
+	if (n > 0)
+		text_addf(t, "%s%s%lld%s", t->len > 0 ? ", " : "", before, (long long)n, after);
+}
+
+static void say_plan(const json_t *plan)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+	const char *why_not = json_string_value(json_object_get(plan, "why_not"));
+
+	add_work(&t, plan, "insert", "insert ", "");
+	add_work(&t, plan, "update", "write over ", "");
+	add_work(&t, plan, "take_out", "take out ", " surplus copies");
+	add_work(&t, plan, "delete", "delete ", " that the source does not have");
+	add_work(&t, plan, "leave", "leave ",
+		 " that the source does not have (--delete-extra deletes them)");
+	if (why_not)
+		text_addf(&t, "; cannot be repaired: %s", why_not);
+	if (json_is_true(json_object_get(plan, "triggers_fire")))
+		text_add(&t, "; its triggers fire, for the role does not own it");
+	say_note("repair of %s: %s", json_string_value(json_object_get(plan, "table")),
+		 text_str(&t));
+}
+
+static bool confirm(void *ctx, const json_t *plan, bool work)
+{
+	struct call *c = ctx;
+	struct err e = ERR_INIT;
+	const json_t *table;
+	size_t i;
+
+	json_array_foreach(plan, i, table) say_plan(table);
+	if (!work) {
+		say_note("nothing to repair");
+		return false;
+	}
+	c->writes = say_ask(c->o, &e, "Write these rows into %s?", conn_label(c->ends.target));
+	if (!c->writes)
+		say_note("nothing was written");
+	return c->writes;
+}
+
+static void want_repair(struct call *c)
+{
+	if (!opt_flag(c->o, OPT_ID_REPAIR))
+		return;
+	c->repair.delete_extra = opt_flag(c->o, OPT_ID_DELETE_EXTRA);
+	c->repair.confirm = confirm;
+	c->repair.confirm_ctx = c;
+	c->settings.repair = &c->repair;
 }
 
 /* --- what is shown meanwhile --- */
@@ -162,7 +276,7 @@ static int write_report(struct call *c, json_t *doc, struct err *e)
 		json_decref(facts);
 		json_decref(rates);
 	}
-	return dir ? report_write(dir, doc, c->diff_file, e) : 0;
+	return dir ? report_write(dir, doc, c->diff_file, c->repair_file, e) : 0;
 }
 
 static int verify(struct call *c, struct verify_result **ret, struct err *e)
@@ -171,6 +285,7 @@ static int verify(struct call *c, struct verify_result **ret, struct err *e)
 		return -1;
 	if (read_settings(c, e) || find_ends(c, e))
 		return -1;
+	want_repair(c);
 	c->settings.events = c->events;
 	if (verify_run(c->ends.source, c->ends.target, &c->settings, ret, e))
 		return -1;
@@ -195,6 +310,7 @@ static void release(struct call *c)
 	against_done(&c->against);
 	json_decref(c->waivers);
 	free(c->diff_file);
+	free(c->repair_file);
 	free(c->run_dir);
 	free(c->command);
 }
@@ -213,7 +329,7 @@ int cmd_verify(const struct opts *o)
 	signals_aim(&c.stop, NULL);
 	if (verify(&c, &result, &e)) {
 		say_error(&e);
-		status = (int)exit_of_error(&e, false);
+		status = (int)exit_of_error(&e, c.writes);
 	} else {
 		status = answer(&c, result);
 	}

@@ -91,11 +91,16 @@ const struct command command_table[COMMAND_N] = {
 			"collection; counts embeddings; computes a digest of every row's content in each "
 			"server, and where two differ finds the rows and columns; compares searches: exact "
 			"neighbours, recall of the indexes, search functions, latency. Only sums, counts and "
-			"keys cross the network. Needs no run. Both ends should be quiet meanwhile.\n\n"
+			"keys cross the network. Needs no run. Both ends should be quiet meanwhile; where they "
+			"are not, --against snapshot looks at differing rows again.\n\n"
+			"Nothing is written unless --repair is given: then the source's rows go over those "
+			"that differ, after a question, and everything is compared again.\n\n"
 			"The verdict is PASS, PASS WITH EXCEPTIONS, FAIL (exit status 7) or INCONCLUSIVE (8): "
 			"what could not be looked at never passes.",
 		.examples = "neonferry verify --report report\n"
 			    "neonferry verify --table vector_documents --level digest\n"
+			    "neonferry verify --against snapshot --recheck-rounds 10 --recheck-wait 5s\n"
+			    "neonferry verify --repair --report report\n"
 			    "neonferry verify --against-run 20261121-101500-4f2a --report report",
 	},
 	[COMMAND_REPORT] = {
@@ -186,6 +191,31 @@ const struct command command_table[COMMAND_N] = {
 			"parser judges the syntax of every statement; nothing is executed. Exit status 7 if "
 			"something must be mended.",
 		.examples = "neonferry schema lint --dir migrations",
+	},
+	[COMMAND_BACKUP] = {
+		.name = "backup", .args = "", .call = cmd_backup,
+		.summary = "dump the source into a file, and prove that it can be read",
+		.about =
+			"Runs pg_dump over the whole source into one compressed file (custom format), then "
+			"pg_restore, which lists it and unpacks every block of it. Only then the file gets its "
+			"name. What it is (size, SHA-256, entries, server, time) stands beside it in FILE.json; "
+			"with --run-dir also in the run folder, where the run's summary takes it from. A backup "
+			"never replaces a file.\n\n"
+			"`pg_restore --clean --if-exists --no-owner -d URI FILE` brings it back.",
+		.examples = "neonferry backup --source postgresql:///chat_pgvector\n"
+			    "neonferry backup --run-dir /data/move-1 --output /data/before-the-move.dump",
+	},
+	[COMMAND_RESTORE_POINT] = {
+		.name = "restore-point", .args = "", .call = cmd_restore_point,
+		.summary = "record where the target can be set back to",
+		.about =
+			"Records the target's position in its log (LSN), and how to go back to it. Where the "
+			"target is on Neon and NEON_API_KEY is set, the program neonctl also makes a branch "
+			"without compute, which keeps that state beyond the restore window. With --run-dir it "
+			"stands in the run folder, where the run's summary takes it from. Changes nothing in the "
+			"database. Every run records the position by itself before its first write.",
+		.examples = "neonferry restore-point --target \"$NEON_DATABASE_URL\"\n"
+			    "neonferry restore-point --run-dir /data/move-1",
 	},
 	[COMMAND_HELP] = {
 		.name = "help", .args = "[COMMAND]", .max_args = 2, .call = cmd_help,

@@ -13,7 +13,7 @@ enum command_id {
 	COMMAND_RUN, COMMAND_CHECK, COMMAND_PLAN, COMMAND_COPY, COMMAND_RESUME, COMMAND_STATUS,
 	COMMAND_ABORT, COMMAND_FORGET, COMMAND_VERIFY, COMMAND_REPORT, COMMAND_SCHEMA, COMMAND_SCHEMA_STATUS,
 	COMMAND_SCHEMA_APPLY, COMMAND_SCHEMA_VERIFY, COMMAND_SCHEMA_COMPARE, COMMAND_SCHEMA_ROLLBACK,
-	COMMAND_SCHEMA_EXPORT, COMMAND_SCHEMA_LINT, COMMAND_HELP, COMMAND_VERSION,
+	COMMAND_SCHEMA_EXPORT, COMMAND_SCHEMA_LINT, COMMAND_BACKUP, COMMAND_RESTORE_POINT, COMMAND_HELP, COMMAND_VERSION,
 	COMMAND_N,
 };
 
@@ -62,6 +62,8 @@ int cmd_schema_compare(const struct opts *o);
 int cmd_schema_rollback(const struct opts *o);
 int cmd_schema_export(const struct opts *o);
 int cmd_schema_lint(const struct opts *o);
+int cmd_backup(const struct opts *o);
+int cmd_restore_point(const struct opts *o);
 int cmd_help(const struct opts *o);
 int cmd_version(const struct opts *o);
 

@@ -6,10 +6,14 @@
 #include "cli/help.h"
 #include "cli/say.h"
 #include "cli/signals.h"
+#include "cli/spillkey.h"
 #include "transfer/holder.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static int usage(struct err *e)
 {
@@ -58,6 +62,24 @@ static int words_of_command(int argc, char **argv, char *name, size_t len)
 	return two ? 2 : 1;
 }
 
+static bool moves(const struct command *c)
+{
+	enum command_id id = command_id(c);
+
+	return id == COMMAND_RUN || id == COMMAND_COPY || id == COMMAND_RESUME;
+}
+
+/* A result that nobody got is none. What a run did is in its folder, and its status stands. */
+static int conclude(const struct command *c, int status)
+{
+	struct err e = ERR_INIT;
+
+	if (!say_lost_output(&e))
+		return status;
+	say_error(&e);
+	return status == EXIT_DONE && !moves(c) ? EXIT_ACT : status;
+}
+
 static int call(const struct command *c, const struct opts *o)
 {
 	struct err e = ERR_INIT;
@@ -71,11 +93,36 @@ static int call(const struct command *c, const struct opts *o)
 	return status;
 }
 
+/* Memory holds passwords and keys: no crash of ours, or of what we start, writes it to a disk. */
+static void leave_no_core(void)
+{
+	struct rlimit none;
+
+	if (getrlimit(RLIMIT_CORE, &none))
+		return;
+	none.rlim_cur = 0;
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
+/*
+ * Where the caller closed one of the standard three, the next file would take its number, and what is
+ * printed would go into that file. Opened to read, so that printing fails.
+ */
+static void keep_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+			_exit(EXIT_INTERNAL);
+}
+
 int main(int argc, char **argv)
 {
 	AUTO_OPTS struct opts o = OPTS_INIT;
 	struct err e = ERR_INIT;
 
+	keep_standard_descriptors();
+	leave_no_core();
+	spillkey_take();
 	if (argc == 2 &&
 	    strcmp(argv[1], "__hold") == 0) /* the snapshot holder, see transfer/holder.h */
 		return holder_main();
@@ -96,7 +143,7 @@ int main(int argc, char **argv)
 		return usage(&e);
 	if (opt_flag(&o, OPT_ID_HELP)) {
 		help_command(c);
-		return EXIT_DONE;
+		return conclude(c, EXIT_DONE);
 	}
-	return call(c, &o);
+	return conclude(c, call(c, &o));
 }

@@ -137,11 +137,52 @@ void manual_environment(void)
 	for (int id = 0; id < OPT_N; id++)
 		if (opt_table[id].env)
 			text_addf(&t, "| `%s` | `--%s` |\n", opt_table[id].env, opt_table[id].name);
+	text_add(&t, "\n## Secrets\n\n| variable | meaning |\n|---|---|\n");
+	environment_row(&t, "NEONFERRY_SPILL_KEY",
+			"32 bytes as 64 hexadecimal digits or in base64: what a run keeps of the rows "
+			"on disk is encrypted with it; a resume needs the same key");
 	text_add(&t, "\n## The terminal\n\n| variable | meaning |\n|---|---|\n");
 	environment_row(&t, "NO_COLOR", "no colours, where it is not empty");
 	environment_row(&t, "TERM", "\"dumb\" or nothing: plain lines instead of a live display");
 	environment_row(&t, "LC_ALL, LC_CTYPE, LANG", "bars in Unicode where the locale is UTF-8");
 	say_out("%s", text_str(&t));
+}
+
+/* What people meet first, each with an error as it comes; its meaning is the table's. */
+static const struct {
+	const char *symptom, *sqlstate, *message;
+} usual_troubles[] = {
+	{ "SSL required", "XX000", "connection is insecure (try using `sslmode=require`)" },
+	{ "Connection timeout", "", "timeout expired" },
+	{ "Too many connections", "53300", "remaining connection slots are reserved" },
+	{ "Extension missing", "42704", "type \"public.vector\" does not exist" },
+	{ "Extension not available", "0A000", "extension \"vector\" is not available" },
+	{ "Permission denied", "42501", "permission denied for schema public" },
+	{ "Dimension mismatch", "22000", "expected 1536 dimensions, not 3" },
+	{ "Pool exhausted", "08P01", "query_wait_timeout" },
+	{ "Project full", "53100", "could not extend file because project size limit" },
+};
+
+static void markdown_usual(struct text *t)
+{
+	text_add(t, "## The usual ones\n\n| trouble | what the server says | meaning | what you can do "
+		    "|\n|---|---|---|---|\n");
+	for (size_t i = 0; i < ARRAY_LEN(usual_troubles); i++) {
+		const struct pgerr_rule *r =
+			pgerr_find(usual_troubles[i].sqlstate, usual_troubles[i].message);
+
+		text_addf(t, "| %s | ", usual_troubles[i].symptom);
+		add_cell(t, usual_troubles[i].message);
+		text_add(t, " | ");
+		add_cell(t, r->means);
+		text_add(t, " | ");
+		add_cell(t, r->hint);
+		text_add(t, " |\n");
+	}
+	text_add(t, "| Slow search | nothing: it is an answer that takes long | An index is missing or was "
+		    "not used, the statistics are old, or the compute's cache is cold. | compare both ends "
+		    "with `neonferry verify --level search`; see the index in EXPLAIN, run ANALYZE, raise "
+		    "hnsw.ef_search only for recall, and give the compute memory for the index |\n\n");
 }
 
 void manual_errors(void)
@@ -150,9 +191,11 @@ void manual_errors(void)
 						  "asks the ledger, then tries again" };
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, GENERATED
-		 "# Troubleshooting: what a server's error means\n\nThe first row that fits "
-		 "counts: the SQLSTATE begins like this, and the message holds this text.\n\n"
+	text_add(&t, GENERATED "# Troubleshooting: what a server's error means\n\n");
+	markdown_usual(&t);
+	text_add(&t,
+		 "## All that are known\n\nThe first row that fits counts: the SQLSTATE begins like this, "
+		 "and the message holds this text. SQLSTATE 53100 has three meanings.\n\n"
 		 "| SQLSTATE | text | meaning | neonferry | what you can do |\n"
 		 "|---|---|---|---|---|\n");
 	for (size_t i = 0; i < pgerr_n_rules; i++) {

@@ -1,7 +1,7 @@
 /*
  * manual - the tables of commands, options, exit statuses and errors as pages: roff and Markdown.
  *
- * docs/reference/ and docs/troubleshoot.md are what these functions print; scripts/gen-docs writes
+ * docs/reference/ and docs/troubleshooting.md are what these functions print; scripts/gen-docs writes
  * them, and a test holds them equal.
  */
 #ifndef CLI_MANUAL_H

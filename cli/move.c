@@ -8,7 +8,9 @@
 #include "cli/runreport.h"
 #include "cli/say.h"
 #include "cli/signals.h"
+#include "cli/spillkey.h"
 #include "cli/summary.h"
+#include "cli/tell.h"
 #include "common/clock.h"
 #include "common/file.h"
 
@@ -24,6 +26,7 @@ struct move {
 	char *dropped; /* a folder to be removed at the end, or NULL */
 	struct endpoints ends;
 	struct run_settings settings;
+	struct seal_key *key;
 	struct events *events;
 	struct stop stop;
 	bool has_stop;
@@ -80,8 +83,9 @@ static int prepare(struct move *m, struct err *e)
 {
 	bool resume = m->kind == MOVE_RESUME;
 
-	if (endpoints_settings(m->o, &m->settings, e))
+	if (endpoints_settings(m->o, &m->settings, e) || spillkey_parse(&m->key, e))
 		return -1;
+	m->settings.spill_key = m->key;
 	if (m->kind == MOVE_COPY)
 		m->settings.schema = m->settings.post = false;
 	if (resume && (choose_run(&m->dir, m->o, CHOOSE_UNFINISHED, e) ||
@@ -91,6 +95,8 @@ static int prepare(struct move *m, struct err *e)
 		return -1;
 	m->settings.pooler = m->ends.pooler;
 	endpoints_say_settings(m->o);
+	if (m->key)
+		say_note("spill: encrypted (key from " SPILLKEY_VARIABLE ")");
 	if (stop_init(&m->stop, e))
 		return -1;
 	m->has_stop = true;
@@ -181,6 +187,20 @@ static void add_report(struct move *m, json_t *document)
 		say_warning("there is no report of this run: %s", e.text);
 }
 
+static void post_result(const struct move *m, const struct summary *s)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	text_addf(&t, "neonferry %s%s%s", s->command, s->run ? " " : "", s->run ? s->run : "");
+	if (s->source && s->target)
+		text_addf(&t, ", %s to %s", conn_label(s->source), conn_label(s->target));
+	text_addf(&t, ": %s", exit_table[s->status].means);
+	if (s->error)
+		text_addf(&t, " %s", s->error->text);
+	text_addf(&t, " (exit status %d)", (int)s->status);
+	tell_post(m->o, text_str(&t));
+}
+
 /* Says how it ended; keeps it in the folder where there is one. */
 static int conclude(struct move *m, int failed, struct err *e)
 {
@@ -211,6 +231,7 @@ static int conclude(struct move *m, int failed, struct err *e)
 	if (m->run) /* without one the error has said all */
 		summary_print(document);
 	json_decref(document);
+	post_result(m, &s);
 	return (int)s.status;
 }
 
@@ -225,6 +246,7 @@ static void release(struct move *m)
 	if (m->has_stop)
 		stop_done(&m->stop);
 	endpoints_done(&m->ends);
+	seal_key_free(m->key);
 	json_decref(m->timings);
 	struct err ignored = ERR_INIT;
 	if (m->dropped && file_remove_tree(m->dropped, &ignored))

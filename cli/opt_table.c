@@ -19,6 +19,7 @@
 #define MINUTE ((uint64_t)60 * 1000)
 #define DAY ((uint64_t)24 * 60 * MINUTE)
 
+static const char *const against_words[] = { "source", "snapshot", NULL };
 static const char *const env_words[] = { "dev", "test", "prod", NULL };
 static const char *const existing_words[] = { "refuse", "truncate", "append", NULL };
 static const char *const format_words[] = { "auto", "binary", "text", NULL };
@@ -38,7 +39,7 @@ const char *const opt_group_names[OPT_N_GROUPS] = {
 const struct opt_spec opt_table[OPT_N] = {
 	[OPT_ID_SOURCE] = {
 		.name = "source", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
-		.commands = ENDS | BIT(SCHEMA_COMPARE),
+		.commands = ENDS | BIT(SCHEMA_COMPARE) | BIT(BACKUP),
 		.value = "URI",
 		.env_text = "SOURCE_DATABASE_URL, LOCAL_DB_USER/NAME/HOST/PORT, POSTGRES_*, PG*",
 		.help = "The database that is read: a URI or a keyword string, as libpq takes them. "
@@ -46,15 +47,16 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_TARGET] = {
 		.name = "target", .type = OPT_SECRET, .group = OPT_GROUP_ENDS,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE, .value = "URI",
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE | BIT(RESTORE_POINT),
+		.value = "URI",
 		.env_text = "NEON_DATABASE_URL, DATABASE_URL_UNPOOLED, DATABASE_URL",
 		.help = "The database that is written. DATABASE_URL is used only after a question on the "
 			"terminal, or with --yes: before the change-over it usually names the old database.",
 	},
 	[OPT_ID_RUN_DIR] = {
 		.name = "run-dir", .type = OPT_TEXT, .group = OPT_GROUP_ENDS,
-		.commands = MOVE | BIT(STATUS) | BIT(ABORT) | BIT(FORGET), .value = "DIR",
-		.env = "NEONFERRY_RUN_DIR", .preset_text = "a new folder in ./neonferry-runs",
+		.commands = MOVE | BIT(STATUS) | BIT(ABORT) | BIT(FORGET) | BIT(BACKUP) | BIT(RESTORE_POINT),
+		.value = "DIR", .env = "NEONFERRY_RUN_DIR", .preset_text = "a new folder in ./neonferry-runs",
 		.help = "The folder of the run: its identity, plan, spill files and log. The same folder "
 			"again goes on with the same run.",
 	},
@@ -132,7 +134,7 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_SPILL_LIMIT] = {
 		.name = "spill-limit", .type = OPT_BYTES, .group = OPT_GROUP_HOW,
-		.commands = MOVE | BIT(PLAN), .value = "SIZE", .min = 64 * MB, .max = 1024 * TB,
+		.commands = MOVE | BIT(PLAN), .value = "SIZE", .min = MB, .max = 1024 * TB,
 		.env = "NEONFERRY_SPILL_LIMIT", .preset_text = "what the disk holds",
 		.help = "Disk space that spill files may take. When it is reached, reading waits for the "
 			"target.",
@@ -183,7 +185,7 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_YES] = {
 		.name = "yes", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
-		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE,
+		.commands = ENDS | BIT(ABORT) | BIT(FORGET) | SCHEMA_DATABASE | BIT(RESTORE_POINT),
 		.help = "Answer every question with yes.",
 	},
 	[OPT_ID_ENV] = {
@@ -218,9 +220,9 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_OUTPUT] = {
 		.name = "output", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
-		.commands = BIT(SCHEMA_EXPORT), .value = "FILE",
-		.preset_text = "schema_export_<date>_<time>.sql",
-		.help = "Write the schema into this file.",
+		.commands = BIT(SCHEMA_EXPORT) | BIT(BACKUP), .value = "FILE",
+		.preset_text = "schema_export_<date>_<time>.sql, backup_<database>_<date>_<time>.dump",
+		.help = "Write the schema, or the backup, into this file.",
 	},
 	[OPT_ID_VECTOR_DIMENSIONS] = {
 		.name = "vector-dimensions", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,
@@ -240,8 +242,10 @@ const struct opt_spec opt_table[OPT_N] = {
 		.help = "How long to wait for a lock before giving up and naming who holds it.",
 	},
 	[OPT_ID_LOCKS] = {
-		.name = "locks", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BIT(SCHEMA_APPLY),
-		.help = "Only show the sessions that hold locks on tables now, the oldest transaction first.",
+		.name = "locks", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(SCHEMA_APPLY) | BIT(CHECK),
+		.help = "Only show the sessions that hold locks on tables now, the oldest transaction first; "
+			"with check: show them too, of both ends.",
 	},
 	[OPT_ID_END_IDLE] = {
 		.name = "end-idle", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
@@ -273,7 +277,8 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_NOTIFY] = {
 		.name = "notify", .type = OPT_SECRET, .group = OPT_GROUP_OUTPUT,
-		.commands = SCHEMA_CHANGE | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE), .value = "URL",
+		.commands = SCHEMA_CHANGE | BIT(SCHEMA_VERIFY) | BIT(SCHEMA_COMPARE) | MOVE,
+		.value = "URL",
 		.env = "NEONFERRY_NOTIFY",
 		.help = "Post the result to this address, as JSON that Slack takes. The address is never "
 			"shown.",
@@ -300,11 +305,41 @@ const struct opt_spec opt_table[OPT_N] = {
 		.help = "Also add, find and delete a document in a transaction of the target that is rolled "
 			"back.",
 	},
+	[OPT_ID_AGAINST] = {
+		.name = "against", .type = OPT_CHOICE, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
+		.value = "WHAT", .choices = against_words, .preset = "source",
+		.help = "source: the rows of the source as they are; a row that differs is a difference. "
+			"snapshot: the source is being written to; rows that differ from its snapshot are "
+			"looked at again in later ones, and transient differences are told apart from "
+			"lasting ones. Then --level is digest unless given.",
+	},
 	[OPT_ID_AGAINST_RUN] = {
 		.name = "against-run", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
 		.value = "RUN",
 		.help = "Compare the target with what this run read from its stream; the source is not asked "
 			"and may be gone.",
+	},
+	[OPT_ID_RECHECK_ROUNDS] = {
+		.name = "recheck-rounds", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,
+		.commands = BIT(VERIFY), .value = "N", .min = 1, .max = 1000, .preset = "5",
+		.help = "With --against snapshot: how often rows that differ are looked at again.",
+	},
+	[OPT_ID_RECHECK_WAIT] = {
+		.name = "recheck-wait", .type = OPT_DURATION, .group = OPT_GROUP_WHAT,
+		.commands = BIT(VERIFY), .value = "TIME", .min = 1, .max = DAY, .preset = "2s",
+		.help = "With --against snapshot: how long to wait before each of these looks.",
+	},
+	[OPT_ID_REPAIR] = {
+		.name = "repair", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY, .commands = BIT(VERIFY),
+		.help = "Write the source's rows over the rows of the target that differ, and over no "
+			"others: missing ones are inserted, changed ones updated, surplus copies of a row "
+			"taken out. Shows first what it will do and asks. A row that was written since it was "
+			"compared is left alone. Then everything is verified again.",
+	},
+	[OPT_ID_DELETE_EXTRA] = {
+		.name = "delete-extra", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
+		.commands = BIT(VERIFY),
+		.help = "With --repair: also delete rows of the target that the source does not have.",
 	},
 	[OPT_ID_MAX_ROWS] = {
 		.name = "max-rows", .type = OPT_COUNT, .group = OPT_GROUP_OUTPUT, .commands = BIT(VERIFY),

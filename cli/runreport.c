@@ -69,7 +69,7 @@ static int write_report(const struct runreport *r, struct verify_result *v, json
 	json_decref(rates);
 	if (!page)
 		return err_nomem(e);
-	if (report_write(dir, v->doc, NULL, e))
+	if (report_write(dir, v->doc, NULL, NULL, e))
 		return -1;
 	json_object_set_new(summary, "report",
 			    json_pack("{s:s, s:s, s:s}", "path", page, "verdict",

@@ -1,5 +1,6 @@
 #include "cli/say.h"
 
+#include "cli/help.h"
 #include "cli/opt.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ static struct {
 	bool color_err, color_out, can_redraw, can_ask;
 	char *area; /* what is on the screen now, or NULL */
 	int area_lines;
+	int lost; /* errno of a failed write to standard output, or 0 */
 } say = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool terminal(int fd)
@@ -94,8 +96,11 @@ static void put(int fd, const char *s, size_t len)
 		ssize_t n = write(fd, s, len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return; /* nobody reads: nothing to be done about it */
+		if (n <= 0) { /* nobody reads: nothing to be done about it */
+			if (fd == STDOUT_FILENO && errno != EPIPE)
+				say.lost = errno;
+			return;
+		}
 		s += n;
 		len -= (size_t)n;
 	}
@@ -135,18 +140,30 @@ static void put_message(const char *message)
 	pthread_mutex_unlock(&say.lock);
 }
 
+/* Words on a terminal: broken between them, not in them. */
+static void add_words(struct text *t, const char *s, int column, int indent)
+{
+	AUTO_TEXT struct text clean = TEXT_INIT;
+	int columns, rows;
+
+	say_add_clean(&clean, s);
+	say_size(&columns, &rows);
+	if (!terminal(STDERR_FILENO) || columns < 30 || strchr(text_str(&clean), '\n'))
+		text_addf(t, "%s\n", text_str(&clean));
+	else
+		help_wrap(t, text_str(&clean), column, indent, columns);
+}
+
 static void message(enum say_color color, const char *word, const char *body, const char *hint)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
 	if (word)
 		text_addf(&t, "%sneonferry: %s:%s ", say_color(color), word, say_color(SAY_PLAIN));
-	say_add_clean(&t, body);
-	text_add(&t, "\n");
+	add_words(&t, body, word ? (int)strlen("neonferry: : ") + (int)strlen(word) : 0, 2);
 	if (hint && *hint) {
 		text_add(&t, "  hint: ");
-		say_add_clean(&t, hint);
-		text_add(&t, "\n");
+		add_words(&t, hint, 8, 8);
 	}
 	put_message(text_str(&t));
 }
@@ -180,6 +197,18 @@ void say_note(const char *fmt, ...)
 	text_addv(&t, fmt, ap);
 	va_end(ap);
 	message(SAY_PLAIN, NULL, text_str(&t), NULL);
+}
+
+bool say_lost_output(struct err *e)
+{
+	char why[128];
+
+	if (!say.lost)
+		return false;
+	err_set(e, ERR_DISK, "the result could not be written to standard output: %s",
+		strerror_r(say.lost, why, sizeof(why)));
+	err_hint(e, "give the command again with an output that can be written");
+	return true;
 }
 
 void say_out(const char *fmt, ...)
@@ -264,6 +293,15 @@ void say_size(int *ret_columns, int *ret_rows)
 
 	*ret_columns = known && size.ws_col ? size.ws_col : 80;
 	*ret_rows = known && size.ws_row ? size.ws_row : 24;
+}
+
+int say_out_columns(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_col;
 }
 
 void say_restore(void)

@@ -56,6 +56,10 @@ void say_add_clean(struct text *t, const char *s);
 void say_area(const char *text);
 /* Columns and rows of the terminal of standard error; 80 and 24 where unknown. */
 void say_size(int *ret_columns, int *ret_rows);
+/* Columns of the terminal that standard output is; 0 where it is none: lines are not to be cut. */
+int say_out_columns(void);
+/* True where a result could not be written to standard output, and why; a reader that left is no error. */
+bool say_lost_output(struct err *e);
 /* Leaves the terminal as it was found; called before the process ends in a hurry. Never waits. */
 void say_restore(void);
 

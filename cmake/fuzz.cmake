@@ -1,6 +1,8 @@
 # A fuzz target is tests/fuzz/<layer>/fuzz_<name>.c, over that layer and those below it, with kept
 # inputs in tests/fuzz/corpus/<name>/. Every build replays the kept inputs; with NEONFERRY_FUZZ, clang's
 # fuzzer also looks for new ones for 5 seconds.
+# The target "fuzzers" is all of them and nothing else.
+add_custom_target(fuzzers)
 function(add_fuzz_target source)
 	get_filename_component(name ${source} NAME_WE)
 	string(REGEX REPLACE "^fuzz_" "" name ${name})
@@ -18,6 +20,7 @@ function(add_fuzz_target source)
 	endif()
 
 	add_executable(fuzz_${name} ${source})
+	add_dependencies(fuzzers fuzz_${name})
 	target_include_directories(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz)
 	target_link_libraries(fuzz_${name} PRIVATE ${layer} house)
 	target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)

@@ -1,5 +1,6 @@
 #include "common/clock.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -35,6 +36,19 @@ int clock_left(uint64_t deadline)
 	if (deadline <= now)
 		return 0;
 	return deadline - now > INT_MAX ? INT_MAX : (int)(deadline - now);
+}
+
+bool clock_join(pthread_t thread, uint64_t wait_ms)
+{
+	static const struct timespec moment = { .tv_nsec = 5 * 1000 * 1000 };
+	uint64_t until = clock_deadline(wait_ms);
+
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		if (clock_left(until) == 0)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
 }
 
 void clock_iso(char *buf)

@@ -6,6 +6,8 @@
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +21,12 @@ uint64_t clock_deadline(uint64_t ms);
 
 /* Milliseconds left for poll(): -1 for CLOCK_NEVER, 0 when passed. */
 int clock_left(uint64_t deadline);
+
+/*
+ * pthread_join() for a while: false where the thread still runs after wait_ms. Only monotonic time
+ * counts; the C library's own would wait for a day when the clock of the machine was set.
+ */
+bool clock_join(pthread_t thread, uint64_t wait_ms);
 
 /* UTC as "2026-11-21T01:02:03.456Z". buf has at least CLOCK_ISO_LEN bytes. */
 #define CLOCK_ISO_LEN 32

@@ -1,5 +1,6 @@
 #include "common/conn.h"
 
+#include "common/connroots.h"
 #include "common/text.h"
 
 #include <stdlib.h>
@@ -28,16 +29,6 @@ static bool is_disturbing(const char *entry, bool own_passfile)
 	return false;
 }
 
-static const char *value_of(const struct conn *c, const char *key)
-{
-	const char *const *keys, *const *values;
-
-	for (conn_params(c, &keys, &values); *keys; keys++, values++)
-		if (strcmp(*keys, key) == 0)
-			return *values;
-	return "";
-}
-
 /* One entry into the array, which has room. */
 static int add(char **env, size_t *n, const char *name, const char *value, struct err *e)
 {
@@ -53,7 +44,7 @@ static int add_settings(char **env, size_t *n, const struct conn *c,
 			const PQconninfoOption *options, struct err *e)
 {
 	for (; options->keyword; options++) {
-		const char *value = value_of(c, options->keyword);
+		const char *value = connroots_value(c, options->keyword);
 		if (!options->envvar || !value[0] || strcmp(options->keyword, "service") == 0)
 			continue;
 		if (add(env, n, options->envvar, value, e))
@@ -65,7 +56,7 @@ static int add_settings(char **env, size_t *n, const struct conn *c,
 int conn_env(const struct conn *c, char ***ret, struct err *e)
 {
 	PQconninfoOption *options = PQconndefaults();
-	bool own_passfile = value_of(c, "passfile")[0];
+	bool own_passfile = connroots_value(c, "passfile")[0];
 	size_t room = 2, n = 0;
 	int failed = 0;
 

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/conn.h"
+#include "common/connroots.h"
 #include "common/pgerr.h"
 
 #include <errno.h>
@@ -145,7 +146,6 @@ static void *cancel_thread(void *arg)
 /* PQcancel() waits without a limit, so a thread of its own does it and is left alone if late. */
 void pg_canceller_ask(struct pg_canceller *c, uint64_t wait_ms)
 {
-	struct timespec until;
 	pthread_t thread;
 
 	pthread_mutex_lock(&c->lock);
@@ -155,9 +155,7 @@ void pg_canceller_ask(struct pg_canceller *c, uint64_t wait_ms)
 		canceller_release(c);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)(wait_ms / 1000);
-	if (pthread_timedjoin_np(thread, NULL, &until))
+	if (!clock_join(thread, wait_ms))
 		pthread_detach(thread);
 }
 
@@ -285,9 +283,10 @@ static int poll_connect(struct pg *pg, uint64_t timeout, struct err *e)
 
 static int connect_to(struct pg *pg, const struct conn *conn, struct err *e)
 {
-	const char *const *keys, *const *values;
+	AUTO(free) const char **keys = NULL, **values = NULL;
 
-	conn_params(conn, &keys, &values);
+	if (connroots_params(conn, &keys, &values, e))
+		return -1;
 	pg->started = clock_ms();
 	pg->conn = PQconnectStartParams(keys, values, 0);
 	if (!pg->conn)

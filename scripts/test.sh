@@ -11,6 +11,7 @@
 #        clang    clang, no warnings
 #        asan     gcc with address and undefined behaviour sanitizers, all tests
 #        tsan     clang with thread sanitizer, unit tests, kills and the command line
+#        fuzz     clang's fuzzer, some seconds on each parser
 #        tidy     clang-tidy over everything
 #
 # Every step runs, also after one failed; the exit status is 0 only if none did. NEONFERRY_JOBS is
@@ -18,7 +19,7 @@
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
-readonly ALL="layers release clang debug asan tsan tidy"
+readonly ALL="layers release clang debug asan tsan fuzz tidy"
 readonly JOBS=${NEONFERRY_JOBS:-$(nproc)}
 # Clang's older sanitizer run times do not survive the widest address randomisation.
 no_aslr=
@@ -87,6 +88,12 @@ step_tsan() {
 	# libpq and OpenSSL are not instrumented: what they do inside is not judged.
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1
 	build tsan && tests tsan -R '^unit\.|^integration\.(kills|cli_run)$'
+}
+
+# Each parser for some seconds, from its kept inputs on.
+step_fuzz() {
+	quietly cmake --preset fuzz && quietly cmake --build --preset fuzz -j "$JOBS" --target fuzzers &&
+		tests fuzz -L fuzz
 }
 
 step_tidy() {

@@ -71,7 +71,7 @@ int blob_capture(const struct blob_job *j, struct pg *source, struct err *e)
 	AUTO(pgresult) PGresult *res = NULL;
 	int n;
 
-	if (blobwriter_new(&w, j->dir, e) < 0 ||
+	if (blobwriter_new(&w, j->dir, j->key, e) < 0 ||
 	    pg_query(source,
 		     "SELECT oid, pg_catalog.obj_description(oid, 'pg_largeobject') "
 		     "FROM pg_catalog.pg_largeobject_metadata ORDER BY oid",
@@ -195,7 +195,7 @@ int blob_check(const struct blob_job *j, struct pg *target, struct err *e)
 	AUTO(blobfile) struct blobfile *f = NULL;
 	char there[BATCH][65];
 
-	if (blobfile_open(&f, j->dir, e) < 0)
+	if (blobfile_open(&f, j->dir, j->key, e) < 0)
 		return -1;
 	if (!f || j->existing == RUN_EXISTING_TRUNCATE)
 		return 0;
@@ -267,7 +267,7 @@ static void add_forgetting(const struct blob_job *j, uint32_t oid, struct text *
 	text_addf(sql, " AND entry = %" PRId32 "; ", (int32_t)oid);
 }
 
-static int put_pieces(const struct blobfile *f, const struct blob *b, struct pg *pg, struct err *e)
+static int put_pieces(struct blobfile *f, const struct blob *b, struct pg *pg, struct err *e)
 {
 	AUTO(free) unsigned char *buf = malloc(PIECE);
 	AUTO(free) char *hex = malloc(2 * PIECE + 3);
@@ -323,7 +323,7 @@ static void add_creation(const struct blob_job *j, const struct blob *b, bool kn
 struct load {
 	const struct blob_job *j;
 	struct pg *pg;
-	const struct blobfile *f;
+	struct blobfile *f;
 	json_t *known;
 	char there[BATCH][65];
 };
@@ -450,7 +450,7 @@ int blob_load(const struct blob_job *j, struct pg *target, struct err *e)
 
 	if (!l)
 		return err_nomem(e);
-	if (blobfile_open(&f, j->dir, e) < 0)
+	if (blobfile_open(&f, j->dir, j->key, e) < 0)
 		return -1;
 	l->j = j;
 	l->pg = target;
@@ -472,7 +472,7 @@ int blob_prove(const struct blob_job *j, struct pg *target, int64_t *ret_n, int6
 	char there[BATCH][65];
 	int64_t wrong = 0;
 
-	if (blobfile_open(&f, j->dir, e) < 0)
+	if (blobfile_open(&f, j->dir, j->key, e) < 0)
 		return -1;
 	for (int at = 0, n; f && at < f->n; at += n) {
 		n = f->n - at < BATCH ? f->n - at : BATCH;

@@ -19,6 +19,7 @@ struct pg;
 struct blob_job {
 	const char *dir; /* the run folder */
 	const char *run;
+	const struct seal_key *key; /* NULL: what lies in the folder is readable */
 	int64_t generation;
 	enum run_existing existing;
 	struct stop *stop;

@@ -216,12 +216,27 @@ static int make_lines(struct engine *g, struct err *e)
 	return 0;
 }
 
+/* A limit is for what is still needed: what was loaded since its file was written makes room. */
+static void make_room(struct engine *g, struct registry_entry *entry)
+{
+	struct err ignored = ERR_INIT;
+
+	if (g->settings->spill_limit == 0 || spill_remove(g->spill_dir, &entry->chunk, &ignored) < 0)
+		return;
+	atomic_fetch_sub(&g->progress->spill_bytes, entry->chunk.file_bytes);
+	atomic_fetch_sub(&g->progress->spill_files, 1);
+	entry->on_disk = false;
+	entry->chunk.file_bytes = 0;
+}
+
 /* What earlier processes captured: sent first if it is not loaded. */
 static int queue_known(void *ctx, struct registry_entry *entry, struct err *e)
 {
 	struct engine *g = ctx;
 	struct chunk *c;
 
+	if (entry->loaded && entry->on_disk)
+		make_room(g, entry);
 	if (entry->loaded || !entry->on_disk)
 		return 0;
 	if (chunk_copy(&c, &entry->chunk, e) < 0)
@@ -249,13 +264,7 @@ static void join(struct engine *g, struct thread *t, int n)
 {
 	for (int i = 0; i < n; i++) {
 		while (t[i].started) {
-			struct timespec until;
-
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 100 * 1000 * 1000;
-			until.tv_sec += until.tv_nsec / 1000000000;
-			until.tv_nsec %= 1000000000;
-			if (pthread_timedjoin_np(t[i].id, NULL, &until) == 0)
+			if (clock_join(t[i].id, 100))
 				break;
 			if (stop_level(g->stop) == STOP_NO)
 				continue;

@@ -52,8 +52,7 @@ struct engine {
 	struct engine_range *ranges;
 	int n_ranges;
 	_Atomic int next_range;
-	_Atomic uint64_t spill_bytes;
-	_Atomic bool disk_was_full;
+	_Atomic bool disk_was_full; /* or the spill limit was reached */
 	pthread_mutex_t mu; /* first, failed */
 	struct err first;
 	bool failed;

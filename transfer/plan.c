@@ -241,13 +241,22 @@ static int choose_collection_column(struct plan_table *p, const struct table *t,
 		err_set(e, ERR_USAGE, "table %s has no column %s to divide it by", t->qname, name);
 		return err_hint(e, "name an ordinary column in --collection-column %s=COLUMN", t->name);
 	}
+	p->collection_column = strdup(name);
+	if (!p->collection_column)
+		return err_nomem(e);
 	p->collection_is_text = c->digest.mode == DIGEST_SELF &&
 				(c->digest.type_oid == 25 || c->digest.type_oid == 1043);
 	if (!p->binary)
-		p->collection_is_text = strcmp(c->type, "text") == 0 ||
-					strncmp(c->type, "character varying", 17) == 0;
-	p->collection_column = strdup(name);
-	return p->collection_column ? 0 : err_nomem(e);
+		plan_route_by_text(p, t);
+	return 0;
+}
+
+void plan_route_by_text(struct plan_table *p, const struct table *t)
+{
+	const struct column *c = p->collection_column ? table_column(t, p->collection_column) : NULL;
+
+	p->collection_is_text = c && (strcmp(c->type, "text") == 0 ||
+				      strncmp(c->type, "character varying", 17) == 0);
 }
 
 static bool is_wanted(const char *name, const struct run_settings *s)
@@ -424,21 +433,26 @@ static int count_tables(struct plan *p, struct pg *pg, int first, int n, struct 
 	return 0;
 }
 
-/* Gives back the locks of the tables counted so far; plain scans only, which share no index. */
-static int begin_counting(struct pg *pg, const char *snapshot, bool again, struct err *e)
+int plan_renew(struct pg *pg, const char *snapshot, struct err *e)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
-	if (again)
-		text_add(&sql, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
-	if (again && snapshot) {
-		text_add(&sql, "SET TRANSACTION SNAPSHOT ");
+	text_add(&sql, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+	if (snapshot) {
+		text_add(&sql, "; SET TRANSACTION SNAPSHOT ");
 		text_add_literal(&sql, snapshot);
-		text_add(&sql, "; ");
+		text_add(&sql, "; SET LOCAL lock_timeout = '60s'"); /* as before, see runsnapshot.c */
 	}
-	text_add(&sql, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
-		       "SET LOCAL enable_bitmapscan = off");
-	return pg_exec(pg, text_str(&sql), e);
+	return text_check(&sql, e) < 0 ? -1 : pg_exec(pg, text_str(&sql), e);
+}
+
+/* Gives back the locks of the tables counted so far; plain scans only, which share no index. */
+static int begin_counting(struct pg *pg, const char *snapshot, bool again, struct err *e)
+{
+	if (again && plan_renew(pg, snapshot, e) < 0)
+		return -1;
+	return pg_exec(pg, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
+			   "SET LOCAL enable_bitmapscan = off", e);
 }
 
 static int count_and_route(struct plan *p, struct pg *pg, const char *snapshot,
@@ -545,7 +559,9 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
 		qsort(p->tables, (size_t)p->n_tables, sizeof(*p->tables), by_cost);
 	for (int i = 0; i < p->n_tables; i++)
 		p->tables[i].no = i;
-	if (count_and_route(p, pg, snapshot, s, e) < 0 || check_wanted(p, s, e) < 0)
+	/* The format first: it decides how a collection is found in the stream, and so what is counted. */
+	if (plan_choose_formats(p, pg, snapshot, source, s, e) < 0 ||
+	    count_and_route(p, pg, snapshot, s, e) < 0 || check_wanted(p, s, e) < 0)
 		return -1;
 	for (int i = 0; i < p->n_tables; i++)
 		if (cut_ranges(&p->tables[i], range_bytes(p, s), e) < 0)

@@ -12,6 +12,20 @@ void plan_table_done(struct plan_table *t);
 /* Fills columns, binary and not_binary_why from the catalog. */
 int plan_copy_columns(struct plan_table *p, const struct table *t, struct err *e) MUST_CHECK;
 
+/* Once a table with a collection column has become one of text: finds collection_is_text anew. */
+void plan_route_by_text(struct plan_table *p, const struct table *t);
+
+/*
+ * Makes those tables text that a sample shows to be much shorter so; the reason is in not_binary_why.
+ * Before anything is counted. An earlier plan's choice is kept by the later ones (reproof.h).
+ */
+int plan_choose_formats(struct plan *p, struct pg *pg, const char *snapshot,
+			const struct catalog *source, const struct run_settings *s,
+			struct err *e) MUST_CHECK;
+
+/* Ends pg's transaction, and with it its locks, and begins one with the same snapshot (or a new one). */
+int plan_renew(struct pg *pg, const char *snapshot, struct err *e) MUST_CHECK;
+
 /* The collection as text, as it is routed and compared: "column"::text COLLATE "C". */
 void plan_collection_expr(const struct plan_table *t, struct text *sql);
 

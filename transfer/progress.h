@@ -32,7 +32,7 @@ struct progress {
 	struct progress_line *lines; /* fixed after the plan; set before n_lines is published */
 	_Atomic uint64_t rows_total, bytes_total, rows_read, bytes_read, rows_loaded, bytes_loaded;
 	_Atomic uint64_t bytes_sent;	   /* COPY bytes put on the wire in this process */
-	_Atomic uint64_t spill_bytes;	   /* in files now */
+	_Atomic uint64_t spill_bytes;	   /* in files now; --spill-limit bounds it */
 	_Atomic uint64_t spill_files;
 	_Atomic uint64_t memory_used;	   /* of the budget */
 	_Atomic uint64_t chunks_loaded, chunks_total_known;

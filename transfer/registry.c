@@ -242,6 +242,20 @@ void registry_mark_whole(struct registry *r, const struct chunk *c)
 	pthread_mutex_unlock(&r->mu);
 }
 
+void registry_file_gone(struct registry *r, const struct chunk *c)
+{
+	struct list *l = &r->tables[c->table];
+	int at;
+
+	pthread_mutex_lock(&r->mu);
+	at = lower_bound(l, c);
+	if (at < l->n && same_place(&l->entries[at]->chunk, c)) {
+		l->entries[at]->on_disk = false;
+		l->entries[at]->chunk.file_bytes = 0;
+	}
+	pthread_mutex_unlock(&r->mu);
+}
+
 static int copy_found(const struct list *l, struct chunk ***list, int *n, struct err *e)
 {
 	struct chunk **grown;

@@ -42,6 +42,8 @@ void registry_mark_whole(struct registry *r, const struct chunk *c);
 bool registry_drop_found(struct registry *r, const struct chunk *c);
 /* Forgets a chunk (its file was damaged, its rows withdrawn). */
 void registry_remove(struct registry *r, const struct chunk *c);
+/* A loaded chunk's file was removed. */
+void registry_file_gone(struct registry *r, const struct chunk *c);
 
 /* What no known chunk covers of a range and route, in order. malloc'ed. */
 int registry_gaps(struct registry *r, const struct plan_table *t, int range, int route,

@@ -472,6 +472,8 @@ static int renew_entry(struct verdicts *v, struct registry *known, const struct 
 
 	if (u->entry->on_disk && spill_remove(v->rp->spill_dir, c, e) < 0)
 		return -1;
+	if (u->entry->on_disk)
+		atomic_fetch_sub(&v->rp->progress->spill_bytes, c->file_bytes);
 	if (u->to > 0) {
 		if (shorten_loaded(v->rp, &v->p->tables[c->table], c, u->to, e) < 0 ||
 		    chunk_copy(&kept, c, e) < 0)

@@ -515,6 +515,8 @@ int run_transfer(struct run *r, struct err *e)
 {
 	uint64_t loaded = 0;
 
+	if (run_check_key(r, e) < 0)
+		return -1;
 	for (unsigned attempt = 1;; attempt++) {
 		struct err tried = ERR_INIT;
 

@@ -20,6 +20,7 @@
 #include "common/event.h"
 #include "common/tally.h"
 #include "transfer/progress.h"
+#include "transfer/seal.h"
 
 enum run_spill { RUN_SPILL_ALWAYS, RUN_SPILL_OVERFLOW, RUN_SPILL_NONE };
 enum run_existing { RUN_EXISTING_REFUSE, RUN_EXISTING_TRUNCATE, RUN_EXISTING_APPEND };
@@ -34,6 +35,7 @@ struct run_settings {
 	uint64_t memory;       /* bytes */
 	enum run_spill spill;
 	uint64_t spill_limit;  /* bytes, 0: none */
+	const struct seal_key *spill_key; /* borrowed; NULL: what lies in the run folder is readable */
 	uint64_t snapshot_ttl_ms;
 	enum run_existing existing;
 	enum run_format format;
@@ -87,7 +89,10 @@ int run_create(struct run **ret, const char *dir, const struct conn *source,
 	       const struct conn *target, const struct run_settings *s, struct events *events,
 	       struct err *e) MUST_CHECK;
 
-/* An existing run by folder or name. source may be NULL where the capture is complete. */
+/*
+ * An existing run by folder or name. source may be NULL where the capture is complete. The key is
+ * looked at by run_transfer(): without the right one the run is refused before anything is touched.
+ */
 int run_load(struct run **ret, const char *dir, const struct conn *source, const struct conn *target,
 	     const struct run_settings *s, struct events *events, struct err *e) MUST_CHECK;
 void run_free(struct run *r);

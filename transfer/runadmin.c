@@ -33,15 +33,28 @@ static void count_damaged(void *ctx, const char *file, const struct err *why)
 	json_array_append_new(ctx, json_pack("{s:s, s:s}", "file", file, "why", why->text));
 }
 
+/* Without the key nothing but the files is to be seen. */
+static json_t *sealed_json(const struct rundir *d)
+{
+	uint64_t bytes = 0;
+	int n = 0;
+
+	spill_count_files(d->spill, &n, &bytes);
+	return json_pack("{s:i, s:I, s:b}", "chunks", n, "bytes", (json_int_t)bytes, "encrypted", 1);
+}
+
 static json_t *spill_json(const struct rundir *d)
 {
 	struct err ignored = ERR_INIT;
 	struct chunk **list = NULL;
-	json_t *damaged = json_array();
+	json_t *damaged;
 	uint64_t bytes = 0, rows = 0;
 	int n = 0;
 
-	if (spill_scan(d->spill, d->name, &list, &n, count_damaged, damaged, &ignored) < 0)
+	if (json_object_get(d->identity, "spill_key"))
+		return sealed_json(d);
+	damaged = json_array();
+	if (spill_scan(d->spill, d->name, NULL, &list, &n, count_damaged, damaged, &ignored) < 0)
 		n = 0;
 	for (int i = 0; i < n; i++) {
 		bytes += list[i]->file_bytes;

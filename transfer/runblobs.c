@@ -11,6 +11,7 @@ static struct blob_job job_of(struct run *r)
 {
 	return (struct blob_job){ .dir = r->dir.path,
 				  .run = r->dir.name,
+				  .key = r->settings.spill_key,
 				  .generation = r->generation,
 				  .existing = r->settings.existing,
 				  .stop = &r->stop,

@@ -27,15 +27,21 @@ bool rundir_is_run(const char *path)
 	return file && file_exists(file);
 }
 
+/* Nothing is in it but what is made before a run. */
 static bool is_empty(const char *path)
 {
+	static const char *const known[] = { ".", "..", RUNDIR_BACKUP, RUNDIR_RESTORE_POINT };
 	DIR *d = opendir(path);
 	struct dirent *entry;
 	bool empty = true;
 
-	while (d && (entry = readdir(d)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			empty = false;
+	while (d && (entry = readdir(d))) {
+		bool is_known = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			is_known |= strcmp(entry->d_name, known[i]) == 0;
+		empty &= is_known;
+	}
 	if (d)
 		closedir(d);
 	return empty;
@@ -90,6 +96,33 @@ int rundir_renew(struct rundir *d, const json_t *identity, struct err *e)
 	return file_write_json(file, copy, e);
 }
 
+int rundir_prepare(const char *path, struct err *e)
+{
+	if (rundir_is_run(path))
+		return 0;
+	if (file_mkdir(path, e) < 0)
+		return err_note(e, "making the run folder");
+	if (is_empty(path))
+		return 0;
+	err_set(e, ERR_USAGE, "the run folder %s is not empty and holds no run", path);
+	return err_hint(e, "name an empty or a new folder with --run-dir");
+}
+
+bool rundir_holds(const char *path, const char *file)
+{
+	char folder[PATH_MAX], of_file[PATH_MAX];
+	AUTO(free) char *copy = strdup(file);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	size_t len;
+
+	if (slash)
+		*slash = '\0';
+	if (!realpath(path, folder) || !realpath(!slash ? "." : slash == copy ? "/" : copy, of_file))
+		return false;
+	len = strlen(folder);
+	return strncmp(of_file, folder, len) == 0 && (of_file[len] == '/' || !of_file[len]);
+}
+
 int rundir_create(struct rundir *d, const char *path, const json_t *identity, struct err *e)
 {
 	AUTO(free) char *fallback = NULL;
@@ -100,12 +133,8 @@ int rundir_create(struct rundir *d, const char *path, const json_t *identity, st
 		path = fallback = default_path(d->name);
 	if (!path)
 		return err_nomem(e);
-	if (file_mkdir(path, e) < 0)
-		return err_note(e, "making the run folder");
-	if (!is_empty(path)) {
-		err_set(e, ERR_USAGE, "the run folder %s is not empty and holds no run", path);
-		return err_hint(e, "name an empty or a new folder with --run-dir");
-	}
+	if (rundir_prepare(path, e) < 0)
+		return -1;
 	if (set_path(d, path, e) < 0 || file_mkdir(d->spill, e) < 0 || rundir_lock(d, e) < 0)
 		return -1;
 	if (chmod(d->path, 0700) < 0)

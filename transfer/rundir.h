@@ -6,6 +6,10 @@
 
 #include "transfer/run.h"
 
+/* Made before the run, in a folder that it then takes: see cli/keep.h. */
+#define RUNDIR_BACKUP	     "backup.json"
+#define RUNDIR_RESTORE_POINT "restore-point.json"
+
 struct rundir {
 	char *path;	/* absolute */
 	char *spill;	/* <path>/spill */
@@ -14,7 +18,15 @@ struct rundir {
 	json_t *identity; /* content of run.json */
 };
 
-/* Makes a new folder with a fresh run name. A folder that is not empty and no run: ERR_USAGE. */
+/*
+ * Makes a folder that a run can take, or finds it: empty but for the two files above, or of a run.
+ * Another one: ERR_USAGE.
+ */
+int rundir_prepare(const char *path, struct err *e) MUST_CHECK;
+/* Whether the file would lie in the folder or below it. Both may be missing. */
+bool rundir_holds(const char *path, const char *file);
+
+/* Makes a new folder with a fresh run name. A folder that holds something else: ERR_USAGE. */
 int rundir_create(struct rundir *d, const char *path, const json_t *identity, struct err *e)
 	MUST_CHECK;
 /* Other settings for a run that has not begun: run.json is written anew, the name stays. */

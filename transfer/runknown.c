@@ -101,7 +101,7 @@ static int read_spill(struct run *r, struct err *e)
 	int n = 0, rc = 0;
 
 	if (file_mkdir(r->dir.spill, e) < 0 ||
-	    spill_scan(r->dir.spill, r->dir.name, &list, &n, note_damaged, r, e) < 0)
+	    spill_scan(r->dir.spill, r->dir.name, r->settings.spill_key, &list, &n, note_damaged, r, e) < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
 		if (rc == 0)
@@ -142,13 +142,14 @@ static int is_whole(struct run *r, struct chunk *c)
 {
 	struct err why = ERR_INIT;
 
-	if (c->raw_bytes == 0 || spill_read_data(r->dir.spill, r->dir.name, c, &why) == 0) {
+	if (c->raw_bytes == 0 || spill_read_data(r->dir.spill, r->dir.name, r->settings.spill_key, c, &why) == 0) {
 		registry_mark_whole(r->known, c);
 		return 1;
 	}
 	if (!registry_drop_found(r->known, c))
 		return 1; /* loaded in the meantime */
 	spill_put_aside(r->dir.spill, c);
+	atomic_fetch_sub(&r->progress.spill_bytes, c->file_bytes);
 	event_emit(r->events, EVENT_WARNING, "spill.damaged", NULL,
 		   "a spill file of %s is not used: %s; its rows will be read again",
 		   r->plan->tables[c->table].qname, why.text);

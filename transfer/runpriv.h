@@ -40,6 +40,8 @@ json_t *run_identity_json(const struct conn *source, const struct conn *target,
 			  const struct run_settings *s);
 /* The folder's settings into r->settings; lists borrow from the identity. */
 int run_take_identity(struct run *r, struct err *e) MUST_CHECK;
+/* ERR_RESUME where the key given now is not the one that the run was begun with. */
+int run_check_key(const struct run *r, struct err *e) MUST_CHECK;
 /* ERR_USAGE where `wanted` (an identity) differs in what a run must keep. */
 int run_refuse_other_settings(const struct run *r, const json_t *wanted, struct err *e) MUST_CHECK;
 

@@ -1,6 +1,8 @@
 /* runresults - what the stream was, table by table, for whoever proves it. */
 #include "transfer/runpriv.h"
 
+#include "common/file.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,12 +153,25 @@ static json_t *left_out_json(struct run *r)
 	return list;
 }
 
+/* What was made before the run: the backup, and the point that the target can be set back to. */
+static void add_kept(struct run *r, const char *key, const char *name)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, name);
+	struct err ignored = ERR_INIT;
+	json_t *document = NULL;
+
+	if (path && file_exists(path) && file_read_json(path, &document, &ignored) == 0)
+		run_fact(r, key, document);
+}
+
 static int fill(struct run *r, struct run_results *res, struct err *e)
 {
 	int n = r->plan ? r->plan->n_tables : 0;
 
 	res->tables = calloc((size_t)n + 1, sizeof(*res->tables));
 	res->left_out = left_out_json(r);
+	add_kept(r, "backup", RUNDIR_BACKUP);
+	add_kept(r, "restore_point", RUNDIR_RESTORE_POINT);
 	run_fact(r, "bytes_sent", json_integer((json_int_t)atomic_load(&r->progress.bytes_sent)));
 	res->facts = json_deep_copy(r->facts);
 	if (!res->tables || !res->left_out || !res->facts)

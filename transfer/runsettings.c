@@ -39,6 +39,19 @@ static json_t *list_json(const char *const *list, int n)
 	return a;
 }
 
+/* By which the key is known again; not the key. */
+static int add_key_mark(json_t *j, const struct seal_key *key)
+{
+	char mark[SEAL_MARK];
+	struct err ignored = ERR_INIT;
+
+	if (!key)
+		return 0;
+	if (seal_key_mark(key, mark, &ignored) < 0)
+		return -1;
+	return json_object_set_new(j, "spill_key", json_string(mark));
+}
+
 /* Who the run is: what must not change between its processes. No password in it. */
 json_t *run_identity_json(const struct conn *source, const struct conn *target,
 			     const struct run_settings *s)
@@ -64,6 +77,10 @@ json_t *run_identity_json(const struct conn *source, const struct conn *target,
 	json_object_set_new(j, "collections", list_json(s->collections, s->n_collections));
 	json_object_set_new(j, "collection_columns",
 			    list_json(s->collection_columns, s->n_collection_columns));
+	if (add_key_mark(j, s->spill_key) < 0) {
+		json_decref(j);
+		return NULL;
+	}
 	return j;
 }
 
@@ -120,6 +137,32 @@ static const char *const fixed_settings[] = {
 	"existing", "schema", "data", "post", "keep_indexes", "allow_unlogged", "columns_format",
 	"tables", "excluded", "collections", "collection_columns",
 };
+
+int run_check_key(const struct run *r, struct err *e)
+{
+	const char *mark = json_string_value(json_object_get(r->dir.identity, "spill_key"));
+	const char *dir = r->dir.path;
+	int same;
+
+	if (!mark && !r->settings.spill_key)
+		return 0;
+	if (!mark) {
+		err_set(e, ERR_RESUME, "a key for the spill is given, and the run in %s was begun without one",
+			dir);
+		return err_hint(e, "unset NEONFERRY_SPILL_KEY and resume; or neonferry abort %s, then a new run "
+				   "with the key", dir);
+	}
+	if (!r->settings.spill_key) {
+		err_set(e, ERR_RESUME, "the spill of the run in %s is encrypted, and no key is given", dir);
+		return err_hint(e, "set NEONFERRY_SPILL_KEY to the key of that run; if it is lost: neonferry "
+				   "abort %s, then a new run", dir);
+	}
+	same = seal_key_is(r->settings.spill_key, mark, e);
+	if (same != 0)
+		return same < 0 ? -1 : 0;
+	err_set(e, ERR_RESUME, "the spill of the run in %s is encrypted with another key than the one given", dir);
+	return err_hint(e, "set NEONFERRY_SPILL_KEY to the key that the run was begun with");
+}
 
 int run_refuse_other_settings(const struct run *r, const json_t *wanted, struct err *e)
 {

@@ -2,6 +2,8 @@
 #include "transfer/runpriv.h"
 
 #include "common/clock.h"
+#include "common/file.h"
+#include "schema/restore_point.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -165,17 +167,33 @@ int run_has_objects(struct run *r, bool *ret, struct err *e)
 	return 0;
 }
 
+/*
+ * Where the target stood before the first write. Kept in the folder, so that a resume does not take a
+ * later one for it; one that `neonferry restore-point` left there is older, and as good.
+ */
+static void keep_restore_point(struct run *r)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, RUNDIR_RESTORE_POINT);
+	struct err ignored = ERR_INIT;
+	json_t *point = NULL;
+
+	if (!path || file_exists(path) || restore_point_read(&point, r->target_pg, r->target, &ignored) < 0)
+		return;
+	if (file_write_json(path, point, &ignored) < 0)
+		event_emit(r->events, EVENT_WARNING, "restore-point.lost", NULL,
+			   "the target's position before the run could not be kept: %s", ignored.text);
+	json_decref(point);
+}
+
 /* A new run is registered; one that was there is taken over, which fences off its earlier process. */
 int run_enter_ledger(struct run *r, struct err *e)
 {
-	AUTO(free) char *lsn = NULL;
-	struct err ignored = ERR_INIT;
 	json_t *detail;
 	bool known = false;
 	int rc;
 
-	if (pg_value(r->target_pg, "SELECT pg_catalog.pg_current_wal_flush_lsn()", &lsn, &ignored) == 0 && lsn)
-		run_fact(r, "target_lsn_before", json_string(lsn));
+	if (!r->plan)
+		keep_restore_point(r);
 	r->written = true;
 	if (ledger_install(r->target_pg, e) < 0 || run_is_known(r, &known, e) < 0) {
 		r->written = r->plan || !e->sqlstate[0]; /* the server said no: nothing is there */

@@ -308,10 +308,11 @@ static int bring_back(struct sender *s, struct chunk *c)
 
 	if (c->data || c->raw_bytes == 0)
 		return 1;
-	if (spill_read_data(s->g->spill_dir, s->g->run, c, &why) == 0)
+	if (spill_read_data(s->g->spill_dir, s->g->run, s->g->settings->spill_key, c, &why) == 0)
 		return 1;
 	registry_remove(s->g->known, c);
 	spill_put_aside(s->g->spill_dir, c);
+	atomic_fetch_sub(&s->g->progress->spill_bytes, c->file_bytes);
 	event_emit(s->g->events, EVENT_WARNING, "spill.damaged", NULL,
 		   "a spill file of %s is not used: %s; its rows will be read again",
 		   s->g->plan->tables[c->table].qname, why.text);
@@ -323,10 +324,10 @@ static void make_room(struct engine *g, const struct chunk *c)
 {
 	struct err ignored = ERR_INIT;
 
-	if (c->file_bytes == 0 || !atomic_load(&g->disk_was_full))
+	if (c->file_bytes == 0 || (g->settings->spill_limit == 0 && !atomic_load(&g->disk_was_full)))
 		return;
 	if (spill_remove(g->spill_dir, c, &ignored) == 0) {
-		atomic_fetch_sub(&g->spill_bytes, c->file_bytes);
+		registry_file_gone(g->known, c);
 		atomic_fetch_sub(&g->progress->spill_bytes, c->file_bytes);
 		atomic_fetch_sub(&g->progress->spill_files, 1);
 	}

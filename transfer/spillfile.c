@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 static const char header_magic[8] = { 'N', 'F', 'S', 'P', 'I', 'L', 'L', '1' };
+static const char sealed_magic[8] = { 'N', 'F', 'S', 'P', 'I', 'L', 'L', '2' };
 static const char trailer_magic[8] = { 'N', 'F', 'S', 'P', 'E', 'N', 'D', '1' };
 
 static void put32(char *p, uint32_t v)
@@ -146,9 +147,9 @@ int spillfile_header(const struct chunk *c, const char *run, char **ret, size_t 
 
 	if (!json)
 		return err_nomem(e);
-	if (len > UINT32_MAX)
+	if (len > UINT32_MAX - SPILLFILE_PREFIX - sizeof(check))
 		return err_set(e, ERR_INTERNAL, "the header of a spill file is too long");
-	out = malloc(head + sizeof(check));
+	out = malloc(head + sizeof(check) + SEAL_TAG);
 	if (!out)
 		return err_nomem(e);
 	memcpy(out, header_magic, sizeof(header_magic));
@@ -285,8 +286,8 @@ static bool chunk_in(const json_t *j, struct chunk *c)
 
 static int other_version(const char *version, struct err *e)
 {
-	err_set(e, ERR_DISK, "spill file of format %s, and this program knows only format %d",
-		version, SPILLFILE_VERSION);
+	err_set(e, ERR_DISK, "spill file of format %s, and this program knows only %d and %d",
+		version, SPILLFILE_VERSION, SPILLFILE_SEALED);
 	return err_hint(e, "resume with the version of neonferry that began the run");
 }
 
@@ -309,11 +310,13 @@ static int check_identity(const json_t *j, const char *run, struct err *e)
 	return 0;
 }
 
-int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], uint64_t *ret, struct err *e)
+int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], bool *ret_sealed, uint64_t *ret,
+			 struct err *e)
 {
 	if (memcmp(prefix, header_magic, 7))
 		return damaged(e, "it does not begin as one");
-	if (prefix[7] != header_magic[7]) {
+	*ret_sealed = prefix[7] == sealed_magic[7];
+	if (prefix[7] != header_magic[7] && !*ret_sealed) {
 		char version[2] = { prefix[7], 0 };
 
 		if (version[0] < '2' || version[0] > '9')
@@ -323,6 +326,45 @@ int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], uint64_t *ret, str
 	if (get32(prefix + 12))
 		return damaged(e, "its header is wrong");
 	*ret = SPILLFILE_PREFIX + (uint64_t)get32(prefix + 8) + sizeof(uint64_t);
+	return 0;
+}
+
+/* ---- the head of a sealed file ---- */
+
+void spillfile_head(const struct spillfile_head *h, char out[SPILLFILE_HEAD])
+{
+	char *salt = out + SPILLFILE_PREFIX, *check = salt + SEAL_SALT;
+
+	memcpy(out, sealed_magic, sizeof(sealed_magic));
+	put32(out + 8, (uint32_t)h->header_len);
+	put32(out + 12, 0);
+	memcpy(salt, h->salt, SEAL_SALT);
+	memcpy(check, h->check, SEAL_CHECK);
+	put64(check + SEAL_CHECK, spillfile_check(out, SPILLFILE_HEAD - sizeof(uint64_t)));
+}
+
+int spillfile_parse_head(const char in[SPILLFILE_HEAD], struct spillfile_head *ret, struct err *e)
+{
+	const char *salt = in + SPILLFILE_PREFIX, *check = salt + SEAL_SALT;
+
+	if (get64(check + SEAL_CHECK) != spillfile_check(in, SPILLFILE_HEAD - sizeof(uint64_t)))
+		return damaged(e, "the checksum of its head is wrong");
+	ret->header_len = get32(in + 8);
+	memcpy(ret->salt, salt, SEAL_SALT);
+	memcpy(ret->check, check, SEAL_CHECK);
+	return 0;
+}
+
+void spillfile_length(uint32_t len, char out[SPILLFILE_LENGTH])
+{
+	put32(out, len);
+}
+
+int spillfile_parse_length(const char in[SPILLFILE_LENGTH], size_t *ret, struct err *e)
+{
+	*ret = get32(in);
+	if (*ret < SPILLFILE_FRAME || *ret > SPILLFILE_FRAME + codec_bound(CODEC_FRAME))
+		return damaged(e, "the length of a frame is wrong");
 	return 0;
 }
 

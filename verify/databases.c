@@ -21,20 +21,28 @@ static int open_plain(struct databases *ends, enum pg_role role, struct stop *st
 			    clock_ms() + ends->patience_ms, e);
 }
 
+static int begin_snapshot(struct databases *ends, struct err *e)
+{
+	if (pg_begin(ends->snapshot_session, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
+	    pg_value(ends->snapshot_session, "SELECT pg_export_snapshot()", &ends->snapshot, e))
+		return err_note(e, "taking a snapshot of the source to verify against");
+	return 0;
+}
+
 static int open_snapshot(struct databases *ends, struct stop *stop, struct err *e)
 {
-	if (!ends->conn[PG_SOURCE] || is_usable(ends->snapshot_session))
+	if (!ends->conn[PG_SOURCE])
 		return 0;
+	if (is_usable(ends->snapshot_session))
+		return ends->snapshot ? 0 : begin_snapshot(ends, e);
 	pg_close(ends->snapshot_session);
 	ends->snapshot_session = NULL;
 	free(ends->snapshot);
 	ends->snapshot = NULL;
 	if (session_open(&ends->snapshot_session, ends->conn[PG_SOURCE], "verify snapshot", stop,
-			 clock_ms() + ends->patience_ms, e) ||
-	    pg_begin(ends->snapshot_session, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
-	    pg_value(ends->snapshot_session, "SELECT pg_export_snapshot()", &ends->snapshot, e))
+			 clock_ms() + ends->patience_ms, e))
 		return err_note(e, "taking a snapshot of the source to verify against");
-	return 0;
+	return begin_snapshot(ends, e);
 }
 
 int databases_mend(struct databases *ends, struct stop *stop, struct err *e)
@@ -42,6 +50,15 @@ int databases_mend(struct databases *ends, struct stop *stop, struct err *e)
 	if (open_plain(ends, PG_SOURCE, stop, e) || open_plain(ends, PG_TARGET, stop, e))
 		return -1;
 	return open_snapshot(ends, stop, e);
+}
+
+int databases_renew(struct databases *ends, struct stop *stop, struct err *e)
+{
+	if (is_usable(ends->snapshot_session))
+		pg_rollback(ends->snapshot_session);
+	free(ends->snapshot);
+	ends->snapshot = NULL;
+	return databases_mend(ends, stop, e);
 }
 
 static int read_catalog(struct databases *ends, enum pg_role role,

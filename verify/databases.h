@@ -33,6 +33,9 @@ void databases_close(struct databases *ends);
  */
 int databases_mend(struct databases *ends, struct stop *stop, struct err *e) MUST_CHECK;
 
+/* As databases_mend(), and the source's snapshot is one of now in any case. */
+int databases_renew(struct databases *ends, struct stop *stop, struct err *e) MUST_CHECK;
+
 /* Who this end is, for the report; JSON null where it is not read. New reference. */
 json_t *databases_identity(const struct databases *ends, enum pg_role role);
 

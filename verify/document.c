@@ -45,6 +45,8 @@ json_t *document_settings(const struct verify_settings *s)
 	json_object_set_new(settings, "division", list_json(s->division, s->n_division));
 	json_object_set_new(settings, "sample", json_integer(s->sample));
 	json_object_set_new(settings, "include_values", json_boolean(s->include_values));
+	json_object_set_new(settings, "live", json_boolean(s->live));
+	json_object_set_new(settings, "repair", json_boolean(s->repair != NULL));
 	json_object_set_new(settings, "waivers",
 			    json_integer((json_int_t)json_array_size(s->waivers)));
 	return settings;
@@ -94,7 +96,8 @@ json_t *document_coverage(const json_t *tables)
 		const char *verdict = text_of(table, "verdict");
 
 		rows += n;
-		if (*verdict && strcmp(verdict, "unknown") != 0 && strcmp(verdict, "counted") != 0)
+		if (*verdict && strcmp(verdict, "unknown") != 0 && strcmp(verdict, "moving") != 0 &&
+		    strcmp(verdict, "counted") != 0)
 			checked += n;
 		else
 			json_array_append(skipped, json_object_get(table, "name"));

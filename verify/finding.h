@@ -26,7 +26,8 @@ const char *finding_word(enum finding_verdict v);
 
 /*
  * Appends one finding to `checks`, an array. group is one of: connection, schema, counts, presence,
- * digest, rows, totals, search, latency, smoke, coverage. THREADS: the caller's, one at a time.
+ * digest, rows, repair, totals, search, latency, smoke, coverage. THREADS: the caller's, one at a
+ * time.
  */
 void finding_add(json_t *checks, const char *group, const char *object, enum finding_verdict v,
 		 const char *fmt, ...) PRINTF_LIKE(5, 6);

@@ -21,15 +21,16 @@
 static void nav(struct text *t, const char *body)
 {
 	static const char *const parts[][2] = {
-		{ "attention", "Exceptions" },	{ "scope", "Scope" },
-		{ "tables", "Tables" },		{ "differences", "Differences" },
-		{ "collections", "Collections" }, { "totals", "Control totals" },
-		{ "embeddings", "Embeddings" }, { "search", "Search" },
-		{ "functions", "Functions" },	{ "schema", "Schema" },
-		{ "resources", "Space" },	{ "transfer", "The run" },
-		{ "checklist", "Checklists" },	{ "checks", "All checks" },
-		{ "who", "Identity" },		{ "method", "Method" },
-		{ "reproduce", "Reproduce" },	{ "evidence", "Evidence" },
+		{ "attention", "Exceptions" },  { "scope", "Scope" },
+		{ "tables", "Tables" },         { "differences", "Differences" },
+		{ "repair", "Repair" },         { "collections", "Collections" },
+		{ "totals", "Control totals" }, { "embeddings", "Embeddings" },
+		{ "search", "Search" },         { "functions", "Functions" },
+		{ "schema", "Schema" },         { "resources", "Space" },
+		{ "transfer", "The run" },      { "checklist", "Checklists" },
+		{ "checks", "All checks" },     { "who", "Identity" },
+		{ "method", "Method" },         { "reproduce", "Reproduce" },
+		{ "evidence", "Evidence" },
 	};
 
 	text_add(t, "<nav>");
@@ -264,6 +265,10 @@ static void difference_table(struct text *t, const json_t *table)
 		row_key(t, row);
 		text_add(t, "</code></th><td>");
 		panel_field(t, row, "class");
+		if (panel_string(row, "state")[0]) {
+			text_add(t, ", ");
+			panel_field(t, row, "state");
+		}
 		text_add(t, "</td><td class=\"long\">");
 		changed_columns(t, row);
 		text_add(t, "</td></tr>");
@@ -340,15 +345,17 @@ static void checklist(struct text *t, const json_t *doc)
 	size_t i;
 
 	list = list ? list : checklist_make(doc);
-	text_add(t, "<section id=\"checklist\"><h2>Checklists</h2><p class=\"dim\">The lines that "
-		    "people used to tick by hand, with what this report knows of them. <i>Open</i>: "
-		    "not known here, or for people to do.</p>");
+	text_add(t,
+		 "<section id=\"checklist\"><h2>Checklists</h2><p class=\"dim\">The lines that "
+		 "people used to tick by hand, with what this report knows of them. <i>Open</i>: "
+		 "not known here, or for people to do.</p>");
 	json_array_foreach(list, i, item)
 	{
 		if (strcmp(last, panel_string(item, "list")) != 0) {
 			text_add(t, *last ? "</tbody></table></div><h3>" : "<h3>");
 			panel_field(t, item, "list");
-			text_add(t, "</h3><div class=\"scroll\"><table class=\"stack checklist\"><tbody>");
+			text_add(t, "</h3><div class=\"scroll\"><table class=\"stack "
+				    "checklist\"><tbody>");
 		}
 		last = panel_string(item, "list");
 		checklist_row(t, item);
@@ -363,6 +370,7 @@ static void body(struct text *t, const json_t *doc)
 {
 	audit_exceptions(t, doc);
 	differences(t, doc);
+	panel_repair(t, doc);
 	audit_scope(t, doc);
 	tables(t, doc);
 	panel_collections(t, doc);

@@ -372,6 +372,36 @@ void pairs_free(struct pairs *all)
 	*all = (struct pairs){ .n = 0 };
 }
 
+static void columns_append(struct pair_columns *to, const struct pair_columns *from)
+{
+	for (int i = 0; i < from->n; i++, to->n++)
+		for (int role = 0; role < 2; role++) {
+			to->end[role][to->n] = from->end[role][i];
+			to->column[role][to->n] = from->column[role][i];
+		}
+}
+
+int pair_with_generated(struct pair *ret, const struct pair *p, struct err *e)
+{
+	struct pair both = *p;
+
+	both.stored = (struct pair_columns){ .n = 0 };
+	if (columns_room(&both.stored, p->stored.n + p->generated.n, e)) {
+		columns_free(&both.stored);
+		return -1;
+	}
+	columns_append(&both.stored, &p->stored);
+	columns_append(&both.stored, &p->generated);
+	*ret = both;
+	return 0;
+}
+
+void pair_with_generated_done(struct pair *p)
+{
+	columns_free(&p->stored);
+	*p = (struct pair){ .name = NULL };
+}
+
 bool pair_comparable(const struct pair *p)
 {
 	return p->end[PG_SOURCE] && p->end[PG_TARGET] && !p->why[0];

@@ -58,6 +58,13 @@ int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struc
 	       const struct pair_division *division, bool only_source, struct err *e) MUST_CHECK;
 void pairs_free(struct pairs *p);
 
+/*
+ * p once more, with the generated columns among those compared. Borrows from p. Free with
+ * pair_with_generated_done().
+ */
+int pair_with_generated(struct pair *ret, const struct pair *p, struct err *e) MUST_CHECK;
+void pair_with_generated_done(struct pair *p);
+
 /* Both ends there (or the source not asked), and nothing stands against comparing. */
 bool pair_comparable(const struct pair *p);
 

@@ -25,6 +25,7 @@ void panel_legend(struct text *t);
 /* --- parts --- */
 
 void panel_collections(struct text *t, const json_t *doc); /* rows per collection on both ends */
+void panel_repair(struct text *t, const json_t *doc); /* what a repair wrote */
 void panel_search(struct text *t, const json_t *doc);
 void panel_functions(struct text *t, const json_t *doc);
 

@@ -234,7 +234,8 @@ static int write_sums(const char *dir, const json_t *list, struct err *e)
 	return text_check(&t, e) ? -1 : file_write(path, text_str(&t), t.len, e);
 }
 
-int report_write(const char *dir, json_t *doc, const char *diff_file, struct err *e)
+int report_write(const char *dir, json_t *doc, const char *diff_file, const char *repair_file,
+		 struct err *e)
 {
 	AUTO(free) char *json = file_path(dir, "report.json");
 	json_t *list = json_array();
@@ -245,6 +246,7 @@ int report_write(const char *dir, json_t *doc, const char *diff_file, struct err
 		return err_nomem(e);
 	if (file_mkdir(dir, e) ||
 	    (diff_file && file_exists(diff_file) && note_file(list, diff_file, e)) ||
+	    (repair_file && file_exists(repair_file) && note_file(list, repair_file, e)) ||
 	    write_one(dir, "queries.sql", render_queries, doc, list, e) ||
 	    write_one(dir, "report.junit.xml", report_junit, doc, list, e) ||
 	    write_one(dir, "report.md", report_markdown, doc, list, e) ||

@@ -20,9 +20,11 @@ void report_markdown(struct text *t, const json_t *doc);
 /*
  * Writes report.html, report.json, report.junit.xml, report.md, queries.sql and SHA256SUMS into dir
  * (made if missing), each replaced whole. doc gets "checklist", and "artifacts": the names and
- * SHA-256 of the other files, and of diff_file (may be NULL) as it is on disk.
+ * SHA-256 of the other files, and of diff_file and repair_file (each may be NULL, or missing) as
+ * they are on disk.
  */
-int report_write(const char *dir, json_t *doc, const char *diff_file, struct err *e) MUST_CHECK;
+int report_write(const char *dir, json_t *doc, const char *diff_file, const char *repair_file,
+		 struct err *e) MUST_CHECK;
 
 /*
  * Adds "transfer" to the document of a run: its summary document as it is, samples of the rate, and

@@ -95,6 +95,20 @@ static int list_different(struct text *list, const struct tally *a, const struct
 	return different;
 }
 
+json_t *rowdiff_row(const struct pair *p, const struct flagged_row *g, const char *class,
+		    uint64_t copies)
+{
+	json_t *row = json_pack("{s:s, s:s}", "table", p->name, "class", class);
+
+	if (g->key)
+		json_object_set(row, "key", g->key);
+	else
+		json_object_set_new(row, "row_digest", json_string(g->id));
+	if (copies > 1)
+		json_object_set_new(row, "copies", json_integer((json_int_t)copies));
+	return row;
+}
+
 /* --- second scan: rows in key order, merged --- */
 
 struct cursor {
@@ -170,14 +184,6 @@ static int start_rows(struct cursor *c, enum pg_role role, const struct pair *p,
 	return cursor_next(c, e);
 }
 
-/* Everything the merge knows about the key it stands at. */
-struct group {
-	char *key_hex;
-	json_t *key;         /* texts; NULL: the table has no key */
-	uint64_t copies[2];  /* rows with this key, by end */
-	uint64_t surplus[2]; /* of them, without an equal row on the other end */
-};
-
 struct merge {
 	const struct pair *p;
 	const struct rowdiff_settings *settings;
@@ -186,7 +192,7 @@ struct merge {
 	int n_details;
 };
 
-static json_t *key_texts(const struct cursor *c)
+static json_t *key_texts(const struct cursor *c, bool *ret_lossy)
 {
 	json_t *key = json_array();
 
@@ -194,22 +200,17 @@ static json_t *key_texts(const struct cursor *c)
 		json_t *text = json_stringn(c->field[i].data ? c->field[i].data : "",
 					    c->field[i].len > 0 ? (size_t)c->field[i].len : 0);
 
+		*ret_lossy |= !text;
 		json_array_append_new(key, text ? text : json_string("?"));
 	}
 	return key;
 }
 
 /* A difference for the file and, while there is room, for the report. Borrowed row, or NULL. */
-static json_t *record(struct merge *m, const struct group *g, const char *class, uint64_t copies)
+static json_t *record(struct merge *m, struct flagged_row *g, const char *class, uint64_t copies)
 {
-	json_t *row = json_pack("{s:s, s:s}", "table", m->p->name, "class", class);
+	json_t *row = rowdiff_row(m->p, g, class, copies);
 
-	if (g->key)
-		json_object_set(row, "key", g->key);
-	else
-		json_object_set_new(row, "row_digest", json_string(g->key_hex));
-	if (copies > 1)
-		json_object_set_new(row, "copies", json_integer((json_int_t)copies));
 	if (m->settings->all) {
 		json_dumpf(row, m->settings->all, JSON_COMPACT);
 		fputc('\n', m->settings->all);
@@ -219,18 +220,29 @@ static json_t *record(struct merge *m, const struct group *g, const char *class,
 		return NULL;
 	}
 	json_array_append_new(m->found->rows, row);
+	if (g->shown < 0)
+		g->shown = (int)json_array_size(m->found->rows) - 1;
 	return row;
 }
 
-static int record_changed(struct merge *m, const struct group *g, uint64_t changed, struct err *e)
+static bool is_one_each(const struct flagged_row *g)
+{
+	uint64_t rows[2] = { 0, 0 };
+
+	for (int i = 0; i < g->n_copies; i++)
+		for (int role = 0; role < 2; role++)
+			rows[role] += g->copies[i].n[role];
+	return rows[0] == 1 && rows[1] == 1;
+}
+
+static int record_changed(struct merge *m, struct flagged_row *g, uint64_t changed, struct err *e)
 {
 	json_t *row = record(m, g, "changed", changed);
 	struct rowdetail *d = &m->details[m->n_details];
 
-	m->found->changed += changed;
-	if (!row || !g->key || g->copies[0] != 1 || g->copies[1] != 1)
+	if (!row || !g->key || !is_one_each(g))
 		return 0;
-	d->key_hex = strdup(g->key_hex);
+	d->key_hex = strdup(g->id);
 	if (!d->key_hex)
 		return err_nomem(e);
 	d->row = row;
@@ -238,25 +250,27 @@ static int record_changed(struct merge *m, const struct group *g, uint64_t chang
 	return 0;
 }
 
-static int close_group(struct merge *m, const struct group *g, struct err *e)
+static int close_group(struct merge *m, struct flagged_row *g, struct err *e)
 {
-	uint64_t s = g->surplus[PG_SOURCE], t = g->surplus[PG_TARGET];
-	uint64_t changed = s < t ? s : t;
+	struct flagged_sums sums = { 0 };
 
-	if (changed > 0 && record_changed(m, g, changed, e))
+	if (!flagged_differs(g))
+		return 0;
+	flagged_sum(&sums, g);
+	if (sums.changed > 0 && record_changed(m, g, sums.changed, e))
 		return -1;
-	if (s > changed) {
-		m->found->missing += s - changed;
-		(void)record(m, g, "missing", s - changed);
-	}
-	if (t > changed && g->copies[PG_SOURCE] == 0) {
-		m->found->extra += t - changed;
-		(void)record(m, g, "extra", t - changed);
-	} else if (t > changed) {
-		m->found->doubled += t - changed;
-		(void)record(m, g, "doubled", t - changed);
-	}
-	return 0;
+	if (sums.missing > 0)
+		(void)record(m, g, "missing", sums.missing);
+	if (sums.extra > 0)
+		(void)record(m, g, "extra", sums.extra);
+	if (sums.doubled > 0)
+		(void)record(m, g, "doubled", sums.doubled);
+	m->found->changed += sums.changed;
+	m->found->missing += sums.missing;
+	m->found->extra += sums.extra;
+	m->found->doubled += sums.doubled;
+	m->found->surplus += sums.surplus;
+	return m->settings->list ? flagged_add(m->settings->list, g, e) : 0;
 }
 
 static bool at_key(const struct cursor *c, const struct copyrow_field *key)
@@ -264,54 +278,23 @@ static bool at_key(const struct cursor *c, const struct copyrow_field *key)
 	return !c->end && compare_fields(&c->field[0], key) == 0;
 }
 
-/* Counts the copies of one (key, digest) on one end, leaving the cursor behind them. */
-static int count_copies(struct cursor *c, const struct copyrow_field *key,
-			const struct copyrow_field *digest, uint64_t *ret, struct err *e)
-{
-	*ret = 0;
-	while (at_key(c, key) && compare_fields(&c->field[1], digest) == 0) {
-		(*ret)++;
-		if (cursor_next(c, e))
-			return -1;
-	}
-	return 0;
-}
-
-/* The digest to count next: the smaller of those the two ends stand at. */
-static const struct copyrow_field *next_digest(const struct cursor c[2],
-					       const struct copyrow_field *key)
-{
-	bool a = at_key(&c[0], key), b = at_key(&c[1], key);
-
-	if (a && b)
-		return compare_fields(&c[0].field[1], &c[1].field[1]) <= 0 ? &c[0].field[1]
-									   : &c[1].field[1];
-	return a ? &c[0].field[1] : b ? &c[1].field[1] : NULL;
-}
-
-static int walk_group(struct cursor c[2], struct group *g, const struct copyrow_field *key,
+/* Every row of one key, leaving both cursors behind them. */
+static int walk_group(struct cursor c[2], struct flagged_row *g, const struct copyrow_field *key,
 		      struct err *e)
 {
-	const struct copyrow_field *at;
+	for (int role = 0; role < 2; role++)
+		while (at_key(&c[role], key)) {
+			const struct copyrow_field *digest = &c[role].field[1];
+			char hex[FLAGGED_DIGEST];
 
-	while ((at = next_digest(c, key))) {
-		char copy[64];
-		struct copyrow_field digest = { copy, at->len };
-		uint64_t n[2];
-
-		if (at->len < 0 || at->len > (int32_t)sizeof(copy))
-			return err_set(e, ERR_INTERNAL, "a digest of %d bytes", (int)at->len);
-		memcpy(copy, at->data, (size_t)at->len);
-		for (int role = 0; role < 2; role++) {
-			if (count_copies(&c[role], key, &digest, &n[role], e))
+			if (digest->len != FLAGGED_DIGEST - 1)
+				return err_set(e, ERR_INTERNAL, "a digest of %d bytes",
+					       (int)digest->len);
+			memcpy(hex, digest->data, sizeof(hex) - 1);
+			hex[sizeof(hex) - 1] = '\0';
+			if (flagged_count(g, hex, role, 1, e) || cursor_next(&c[role], e))
 				return -1;
-			g->copies[role] += n[role];
 		}
-		if (n[0] > n[1])
-			g->surplus[0] += n[0] - n[1];
-		else
-			g->surplus[1] += n[1] - n[0];
-	}
 	return 0;
 }
 
@@ -319,21 +302,21 @@ static int merge_group(struct merge *m, struct cursor c[2], struct err *e)
 {
 	bool first = !c[0].end && (c[1].end || compare_fields(&c[0].field[0], &c[1].field[0]) <= 0);
 	const struct cursor *lead = first ? &c[0] : &c[1];
-	struct group g = { .key = m->p->key.n > 0 ? key_texts(lead) : NULL };
+	struct flagged_row g = { .shown = -1 };
 	struct copyrow_field key = { .len = lead->field[0].len };
 	int rc = -1;
 
+	g.key = m->p->key.n > 0 ? key_texts(lead, &g.lossy) : NULL;
 	/* not strndup(): the field ends with its length, no NUL follows */
-	g.key_hex = calloc(1, (size_t)key.len + 1);
-	if (g.key_hex)
-		memcpy(g.key_hex, lead->field[0].data, (size_t)key.len);
-	key.data = g.key_hex;
-	if (!g.key_hex)
+	g.id = calloc(1, (size_t)key.len + 1);
+	if (g.id)
+		memcpy(g.id, lead->field[0].data, (size_t)key.len);
+	key.data = g.id;
+	if (!g.id)
 		(void)err_nomem(e);
 	else if (walk_group(c, &g, &key, e) == 0)
 		rc = close_group(m, &g, e);
-	json_decref(g.key);
-	free(g.key_hex);
+	flagged_rows_done(&g, 1);
 	return rc;
 }
 

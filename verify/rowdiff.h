@@ -13,6 +13,7 @@
 #ifndef VERIFY_ROWDIFF_H
 #define VERIFY_ROWDIFF_H
 
+#include "verify/flagged.h"
 #include "verify/pair.h"
 
 #include <jansson.h>
@@ -25,6 +26,7 @@
 struct rowdiff_settings {
 	int max_rows;                   /* described in the report */
 	FILE *all;                      /* every difference as a line of JSON, or NULL */
+	struct flagged *list;           /* gets every row that differs, or NULL */
 	bool include_values;            /* else the values of columns are not shown */
 	uint64_t rows;                  /* about, for the number of buckets */
 	const char *const *collections; /* only rows of these, if any */
@@ -37,6 +39,7 @@ struct rowdiff {
 	uint64_t changed;    /* same key, other contents; the equivalent ones among them */
 	uint64_t equivalent; /* of the changed rows described: equal for SQL, other bytes */
 	uint64_t doubled;    /* surplus copies in the target of a row that the source has */
+	uint64_t surplus;    /* of the doubled: equal to a row that the source has, too */
 	int buckets, buckets_different;
 	bool keyed;
 	json_t *rows; /* array, at most max_rows */
@@ -49,5 +52,9 @@ struct rowdiff {
 int rowdiff_run(struct rowdiff *ret, struct pg *const pg[2], const struct pair *p,
 		const struct rowdiff_settings *settings, struct err *e) MUST_CHECK;
 void rowdiff_free(struct rowdiff *r);
+
+/* A row as it stands in the report and in the file: {table, class, key|row_digest, copies}. */
+json_t *rowdiff_row(const struct pair *p, const struct flagged_row *g, const char *class,
+		    uint64_t copies);
 
 #endif

@@ -1,60 +1,25 @@
 #include "verify/verify.h"
 
 #include "common/clock.h"
-#include "common/event.h"
 #include "verify/databases.h"
 #include "verify/document.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/parity.h"
 #include "verify/presence.h"
-#include "verify/queries.h"
 #include "verify/resources.h"
-#include "verify/rowdiff.h"
 #include "verify/search.h"
 #include "verify/smoke.h"
+#include "verify/tables.h"
 #include "verify/totals.h"
+#include "verify/verification.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define DEFAULT_MAX_ROWS 100
-#define DEFAULT_MARGIN   0.01
+#define DEFAULT_MARGIN 0.01
 
-/* Everything a run of the verifier holds. */
-struct run {
-	const struct verify_settings *settings;
-	struct databases ends;
-	struct pairs pairs;
-	struct pool pool;
-	struct content *content;
-	json_t *doc, *checks, *tables, *queries;
-	const char *phase;
-};
-
-static void progress(void *ctx, int done, int total)
-{
-	const struct run *r = ctx;
-
-	if (r->settings->progress)
-		r->settings->progress(r->settings->progress_ctx, r->phase, done, total);
-}
-
-static void begin(struct run *r, const char *phase)
-{
-	r->phase = phase;
-	event_emit(r->settings->events, EVENT_INFO, "verify.phase", NULL, "verifying: %s", phase);
-	progress(r, 0, 1);
-}
-
-static bool asked(const struct run *r, unsigned level)
-{
-	return (r->settings->levels & level) != 0;
-}
-
-static bool is_filtered(const struct run *r)
+static bool is_filtered(const struct verification *r)
 {
 	const struct catalog_filter *f = &r->settings->filter;
 
@@ -63,220 +28,32 @@ static bool is_filtered(const struct run *r)
 
 /* --- schema --- */
 
-/* A failed end is a finding, so that the rest is still looked at; only a stop ends the run. */
-static int tolerate(struct run *r, const char *group, const char *object, struct err *failed,
-		    struct err *e)
-{
-	if (failed->kind == ERR_STOPPED) {
-		*e = *failed;
-		return -1;
-	}
-	finding_add(r->checks, group, object, FINDING_UNKNOWN, "could not be looked at: %s",
-		    failed->text);
-	return databases_mend(&r->ends, r->settings->stop, e);
-}
-
-static int check_schema(struct run *r, struct err *e)
+static int check_schema(struct verification *r, struct err *e)
 {
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	json_t *objects = json_array();
-	/* A source that goes on writing is ahead of what its snapshot held: no fault of the target. */
+	/* A source that goes on writing is ahead of what its snapshot held: no fault of the target.
+	 */
 	struct pg *sequences[2] = { r->settings->proven ? NULL : r->ends.plain[PG_SOURCE],
 				    r->ends.plain[PG_TARGET] };
 	struct err failed = ERR_INIT;
 
-	begin(r, "schema");
+	verification_begin(r, "schema");
 	json_object_set_new(r->doc, "objects", objects);
 	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, r->checks);
 	if (parity_check(r->ends.plain, &r->pairs, is_filtered(r), r->checks, objects, &failed) &&
-	    tolerate(r, "schema", "definitions", &failed, e))
+	    verification_tolerate(r, "schema", "definitions", &failed, e))
 		return -1;
 	failed = ERR_INIT;
 	if (!is_filtered(r) && parity_sequences(sequences, catalogs, r->checks, &failed) &&
-	    tolerate(r, "schema", "sequences", &failed, e))
+	    verification_tolerate(r, "schema", "sequences", &failed, e))
 		return -1;
 	return 0;
 }
 
-/* --- counts and digests --- */
+/* --- the other levels --- */
 
-static const struct proof_table *expected_of(const struct run *r, const struct pair *p)
-{
-	const struct table *t = p->end[PG_TARGET];
-
-	for (int i = 0; t && i < r->settings->n_expected; i++)
-		if (!strcmp(r->settings->expected[i].schema, t->schema) &&
-		    !strcmp(r->settings->expected[i].name, t->name))
-			return &r->settings->expected[i];
-	return NULL;
-}
-
-/*
- * What a proof has just found in the target is not read again. A table that was not among the
- * moved ones, such as a materialized view, is not judged.
- */
-static int read_proven(struct run *r, struct content_want *want, struct err *e)
-{
-	AUTO(free) bool *skip = malloc((size_t)r->pairs.n + 1);
-
-	if (!skip)
-		return err_nomem(e);
-	memset(skip, true, (size_t)r->pairs.n + 1);
-	want->skip = skip;
-	if (content_read(&r->content, &r->pairs, &r->pool, want, e))
-		return -1;
-	for (int i = 0; i < r->pairs.n; i++) {
-		const struct proof_table *t = expected_of(r, &r->pairs.pair[i]);
-
-		if (t && content_prove(&r->content[i], t, e))
-			return -1;
-		skip[i] = !t;
-	}
-	return content_queries(&r->pairs, want, r->queries, e);
-}
-
-static int read_content(struct run *r, struct err *e)
-{
-	AUTO(free) bool *expected = calloc((size_t)r->pairs.n + 1, sizeof(*expected));
-	bool source = r->ends.plain[PG_SOURCE] != NULL;
-	struct content_want want = {
-		.counts = { source && asked(r, VERIFY_COUNTS | VERIFY_DIGEST), true },
-		.digests = { source && asked(r, VERIFY_DIGEST), asked(r, VERIFY_DIGEST) },
-		.collections = r->settings->collections,
-		.n_collections = r->settings->n_collections,
-	};
-
-	begin(r, asked(r, VERIFY_DIGEST) ? "digest" : "counts");
-	if (!expected)
-		return err_nomem(e);
-	for (int i = 0; i < r->pairs.n; i++)
-		expected[i] = expected_of(r, &r->pairs.pair[i]) != NULL;
-	want.expected = expected;
-	if (!r->settings->proven)
-		return content_read(&r->content, &r->pairs, &r->pool, &want, e) ||
-				       content_queries(&r->pairs, &want, r->queries, e)
-			       ? -1
-			       : 0;
-	return read_proven(r, &want, e);
-}
-
-static int open_diff_file(struct run *r, FILE **ret, struct err *e)
-{
-	const char *path = r->settings->diff_file;
-
-	if (*ret || !path)
-		return 0;
-	*ret = fopen(path, "we");
-	if (!*ret)
-		return err_sys(e, ERR_DISK, errno, "cannot write %s", path);
-	(void)fchmod(fileno(*ret), 0600);
-	return 0;
-}
-
-static json_t *rowdiff_json(const struct rowdiff *d)
-{
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b, s:i, s:i, s:O}", "missing",
-			 (json_int_t)d->missing, "extra", (json_int_t)d->extra, "changed",
-			 (json_int_t)d->changed, "equivalent", (json_int_t)d->equivalent, "doubled",
-			 (json_int_t)d->doubled, "keyed", d->keyed, "buckets", d->buckets,
-			 "buckets_different", d->buckets_different, "rows", d->rows);
-}
-
-static void add_words(struct text *t, uint64_t n, const char *word)
-{
-	if (n > 0)
-		text_addf(t, "%s%llu %s", t->len > 0 ? ", " : "", (unsigned long long)n, word);
-}
-
-static void rowdiff_finding(struct run *r, const struct pair *p, const struct rowdiff *d)
-{
-	AUTO_TEXT struct text words = TEXT_INIT;
-	uint64_t all = d->missing + d->extra + d->changed + d->doubled;
-
-	if (all == 0) {
-		finding_add(r->checks, "rows", p->name, FINDING_WARNING,
-			    "the contents differed at first, and are equal now: a transient "
-			    "difference");
-		return;
-	}
-	add_words(&words, d->missing, "missing");
-	add_words(&words, d->extra, "extra");
-	add_words(&words, d->changed, "changed");
-	if (d->equivalent > 0)
-		text_addf(&words, " (%llu of them equal for SQL)",
-			  (unsigned long long)d->equivalent);
-	add_words(&words, d->doubled, "doubled");
-	finding_add(r->checks, "rows", p->name, FINDING_FAIL, "%s", text_str(&words));
-}
-
-/* Digests differ; "equivalent" only where every row that does was looked at and is. */
-static void refine_verdict(json_t *row, const struct rowdiff *d)
-{
-	if (d->changed > 0 && d->equivalent == d->changed &&
-	    d->missing + d->extra + d->doubled == 0)
-		json_object_set_new(row, "verdict", json_string("equivalent"));
-}
-
-static int find_rows(struct run *r, const struct content *c, json_t *row, FILE *all, struct err *e)
-{
-	int max = r->settings->max_rows > 0 ? r->settings->max_rows : DEFAULT_MAX_ROWS;
-	struct rowdiff_settings settings = { .max_rows = max,
-					     .all = all,
-					     .include_values = r->settings->include_values,
-					     .rows = c->end[PG_TARGET].tally.rows,
-					     .collections = r->settings->collections,
-					     .n_collections = r->settings->n_collections };
-	struct pg *pg[2] = { r->ends.snapshot_session, r->ends.plain[PG_TARGET] };
-	struct rowdiff found = { .rows = NULL };
-	struct err failed = ERR_INIT;
-
-	if (rowdiff_run(&found, pg, c->pair, &settings, &failed))
-		return tolerate(r, "rows", c->pair->name, &failed, e);
-	json_object_set_new(row, "differences", rowdiff_json(&found));
-	rowdiff_finding(r, c->pair, &found);
-	refine_verdict(row, &found);
-	rowdiff_free(&found);
-	return 0;
-}
-
-static bool is_judged(const struct run *r, const struct pair *p, const struct proof_table *expected)
-{
-	if (r->settings->proven)
-		return expected != NULL;
-	return r->settings->n_collections == 0 || p->collection_column;
-}
-
-static int judge_contents(struct run *r, struct err *e)
-{
-	FILE *all = NULL;
-	int rc = 0;
-
-	for (int i = 0; i < r->pairs.n && rc == 0; i++) {
-		const struct pair *p = &r->pairs.pair[i];
-		struct judge_input in = { .content = &r->content[i],
-					  .expected = expected_of(r, p),
-					  .has_source = r->ends.plain[PG_SOURCE] != NULL,
-					  .levels = r->settings->levels };
-		bool different = false;
-		json_t *row;
-
-		if (!is_judged(r, p, in.expected))
-			continue;
-		row = judge_table(&in, r->checks, &different);
-		json_array_append_new(r->tables, row);
-		if (different && pair_comparable(p) && r->ends.snapshot_session) {
-			begin(r, "rows");
-			rc = open_diff_file(r, &all, e);
-			if (rc == 0)
-				rc = find_rows(r, &r->content[i], row, all, e);
-		}
-	}
-	if (all && fclose(all) != 0 && rc == 0)
-		rc = err_sys(e, ERR_DISK, errno, "cannot write %s", r->settings->diff_file);
-	return rc;
-}
-
-static int check_totals(struct run *r, struct err *e)
+static int check_totals(struct verification *r, struct err *e)
 {
 	const struct catalog *s = r->ends.catalog[PG_SOURCE], *t = r->ends.catalog[PG_TARGET];
 	struct totals_want want = { .collections = r->settings->collections,
@@ -285,49 +62,43 @@ static int check_totals(struct run *r, struct err *e)
 				    .same_encoding = !s || !strcmp(s->encoding, t->encoding) };
 	json_t *totals = json_array();
 
-	begin(r, "totals");
+	verification_begin(r, "totals");
 	json_object_set_new(r->doc, "totals", totals);
-	return totals_check(&r->pairs, r->content, &r->pool, &want, r->checks, totals, r->queries,
-			    e);
-}
-
-static int check_contents(struct run *r, struct err *e)
-{
-	if (read_content(r, e) || judge_contents(r, e))
+	if (totals_check(&r->pairs, r->content, &r->pool, &want, r->checks, totals, r->queries, e))
 		return -1;
-	if (asked(r, VERIFY_TOTALS) && check_totals(r, e))
-		return -1;
-	json_object_set_new(r->doc, "fingerprint",
-			    json_pack("{s:o, s:o}", "source",
-				      judge_fingerprint(r->tables, PG_SOURCE), "target",
-				      judge_fingerprint(r->tables, PG_TARGET)));
+	tables_soften(r, "totals");
 	return 0;
 }
 
-/* --- the other levels --- */
+static int check_contents(struct verification *r, struct err *e)
+{
+	if (tables_check(r, e))
+		return -1;
+	return verification_asked(r, VERIFY_TOTALS) ? check_totals(r, e) : 0;
+}
 
-static int check_presence(struct run *r, struct err *e)
+static int check_presence(struct verification *r, struct err *e)
 {
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	struct presence_list list = { .n = 0 };
 	json_t *collections = json_array();
 	int rc;
 
-	begin(r, "presence");
+	verification_begin(r, "presence");
 	json_object_set_new(r->doc, "embeddings", collections);
+	r->pool.snapshot = r->ends.snapshot;
 	if (presence_read(&list, &r->pairs, catalogs, &r->pool, r->settings->collections,
 			  r->settings->n_collections, e))
 		return -1;
 	presence_judge(&list, r->checks, collections);
+	tables_soften(r, "presence");
 	rc = presence_queries(&list, catalogs, r->settings->collections, r->settings->n_collections,
 			      r->queries, e);
 	presence_free(&list);
-	if (rc)
-		return -1;
-	return 0;
+	return rc;
 }
 
-static int check_search(struct run *r, struct err *e)
+static int check_search(struct verification *r, struct err *e)
 {
 	const struct verify_settings *s = r->settings;
 	struct search_settings settings = { .sample = s->sample > 0 ? s->sample : SEARCH_SAMPLE,
@@ -336,45 +107,51 @@ static int check_search(struct run *r, struct err *e)
 					    .max_latency_ratio = s->max_latency_ratio,
 					    .stop = s->stop,
 					    .events = s->events,
-					    .progress = progress,
+					    .progress = verification_progress,
 					    .progress_ctx = r,
 					    .queries = r->queries };
 	json_t *out = json_array(), *functions = json_array();
 	struct err failed = ERR_INIT;
 
-	begin(r, "search");
+	verification_begin(r, "search");
 	json_object_set_new(r->doc, "search", out);
 	json_object_set_new(r->doc, "functions", functions);
 	if (search_run(r->ends.plain, &r->pairs, &settings, r->checks, out, functions, &failed))
-		return tolerate(r, "search", "searches", &failed, e);
+		return verification_tolerate(r, "search", "searches", &failed, e);
 	return 0;
 }
 
-static int check_smoke(struct run *r, struct err *e)
+static int check_smoke(struct verification *r, struct err *e)
 {
 	const struct extension *x = catalog_extension(r->ends.catalog[PG_TARGET], "vector");
 	json_t *out = json_array();
 	struct err failed = ERR_INIT;
 
-	begin(r, "smoke");
+	verification_begin(r, "smoke");
 	json_object_set_new(r->doc, "smoke", out);
 	if (smoke_run(r->ends.plain[PG_TARGET], &r->pairs, x ? x->schema : NULL, r->settings->seed,
 		      r->checks, out, &failed))
-		return tolerate(r, "smoke", "documents", &failed, e);
+		return verification_tolerate(r, "smoke", "documents", &failed, e);
 	return 0;
 }
 
-static int check_all(struct run *r, struct err *e)
+static int check_all(struct verification *r, struct err *e)
 {
-	if (asked(r, VERIFY_SCHEMA) && check_schema(r, e))
+	bool schema = verification_asked(r, VERIFY_SCHEMA), repair = r->settings->repair != NULL;
+
+	if (schema && !repair && check_schema(r, e))
 		return -1;
-	if (asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && check_contents(r, e))
+	if (verification_asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && check_contents(r, e))
 		return -1;
-	if (asked(r, VERIFY_PRESENCE) && check_presence(r, e))
+	/* Sequences are compared with the largest values of their columns: of those that are left.
+	 */
+	if (schema && repair && check_schema(r, e))
 		return -1;
-	if (asked(r, VERIFY_SEARCH) && check_search(r, e))
+	if (verification_asked(r, VERIFY_PRESENCE) && check_presence(r, e))
 		return -1;
-	if (asked(r, VERIFY_SMOKE) && check_smoke(r, e))
+	if (verification_asked(r, VERIFY_SEARCH) && check_search(r, e))
+		return -1;
+	if (verification_asked(r, VERIFY_SMOKE) && check_smoke(r, e))
 		return -1;
 	json_object_set_new(r->doc, "resources",
 			    resources_read(r->ends.plain, &r->pairs,
@@ -384,7 +161,7 @@ static int check_all(struct run *r, struct err *e)
 
 /* --- the document --- */
 
-static int new_document(struct run *r, struct err *e)
+static int new_document(struct verification *r, struct err *e)
 {
 	char now[CLOCK_ISO_LEN];
 
@@ -407,7 +184,7 @@ static int new_document(struct run *r, struct err *e)
 	return 0;
 }
 
-static struct verify_result *finish(struct run *r, struct err *e)
+static struct verify_result *finish(struct verification *r, struct err *e)
 {
 	struct verify_result *result = calloc(1, sizeof(*result));
 	char now[CLOCK_ISO_LEN], today[11];
@@ -433,7 +210,7 @@ static struct verify_result *finish(struct run *r, struct err *e)
 
 /* --- the run --- */
 
-static int prepare(struct run *r, const struct conn *source, const struct conn *target,
+static int prepare(struct verification *r, const struct conn *source, const struct conn *target,
 		   struct err *e)
 {
 	const struct verify_settings *s = r->settings;
@@ -451,7 +228,7 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 	if (pairs_make(&r->pairs, catalogs, r->ends.plain, &division, is_filtered(r), e))
 		return -1;
 	for (int i = 0; i < r->pairs.n; i++) {
-		const struct proof_table *t = expected_of(r, &r->pairs.pair[i]);
+		const struct proof_table *t = tables_expected(r, &r->pairs.pair[i]);
 
 		r->pairs.pair[i].text_mode = t && t->text_mode;
 	}
@@ -460,13 +237,14 @@ static int prepare(struct run *r, const struct conn *source, const struct conn *
 				 .jobs = s->jobs > 0 ? s->jobs : 1,
 				 .patience_ms = r->ends.patience_ms,
 				 .stop = s->stop,
-				 .progress = progress,
+				 .progress = verification_progress,
 				 .progress_ctx = r };
 	return 0;
 }
 
-static void run_done(struct run *r)
+static void run_done(struct verification *r)
 {
+	flagged_close(r->store);
 	content_free(r->content, r->pairs.n);
 	pairs_free(&r->pairs);
 	databases_close(&r->ends);
@@ -479,7 +257,7 @@ static void run_done(struct run *r)
 int verify_run(const struct conn *source, const struct conn *target,
 	       const struct verify_settings *settings, struct verify_result **ret, struct err *e)
 {
-	struct run r = { .settings = settings, .phase = "" };
+	struct verification r = { .settings = settings, .phase = "" };
 	struct verify_result *result = NULL;
 
 	if (prepare(&r, source, target, e) == 0 && check_all(&r, e) == 0)

@@ -40,6 +40,19 @@ enum verify_verdict {
 	VERIFY_INCONCLUSIVE, /* nothing differs, but something could not be looked at */
 };
 
+/* The source's rows written over those of the target that differ (verify/repair.h). */
+struct verify_repair {
+	bool delete_extra; /* also delete rows that the source does not have */
+	const char *file;  /* what came of every row, a line of JSON each; NULL: not written */
+	/*
+	 * Told what would be done, an object a table: {table, insert, update, take_out, delete,
+	 * leave, triggers_fire [, why_not]}; work: there is something to do. False: nothing is
+	 * written. NULL: yes.
+	 */
+	bool (*confirm)(void *ctx, const json_t *plan, bool work);
+	void *confirm_ctx;
+};
+
 struct verify_settings {
 	unsigned levels; /* VERIFY_... */
 	struct catalog_filter filter;
@@ -57,6 +70,14 @@ struct verify_settings {
 	uint64_t patience_ms;     /* for an end that goes away meanwhile; 0: ten minutes */
 	double max_latency_ratio; /* target / source; 0: not judged */
 	double margin;            /* how much recall may be lower; 0: 0.01 */
+	/*
+	 * The source is written to meanwhile: rows that differ are looked at again (rounds times,
+	 * wait_ms before each), and only those that stay different are differences (recheck.h).
+	 */
+	bool live;
+	int rounds; /* 0: 5 */
+	uint64_t round_wait_ms;
+	const struct verify_repair *repair; /* NULL: nothing is ever written */
 	/*
 	 * Expected tallies taken from a stream (proof.h), or NULL: then the source is read. Tables
 	 * that are not among them are judged by the source, where there is one.

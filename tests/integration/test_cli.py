@@ -152,10 +152,20 @@ class Help(unittest.TestCase):
         script = '"%s" help run | true; exit ${PIPESTATUS[0]}' % os.path.abspath(NEONFERRY)
         self.assertEqual(subprocess.run(["bash", "-c", script]).returncode, 0)
 
-    def test_a_full_disk_under_standard_output_is_no_crash(self):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([os.path.abspath(NEONFERRY), "help"], stdout=full, timeout=60)
-        self.assertEqual(done.returncode, 0)
+    def test_a_result_that_could_not_be_written_is_an_error(self):
+        for words in (["help"], ["help", "--help"], ["version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([os.path.abspath(NEONFERRY)] + words, stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=60)
+            self.assertEqual(done.returncode, 5, words)
+            self.assertRegex(done.stderr, "could not be written to standard output: No space left.*\n  hint: ")
+
+    def test_closed_standard_descriptors_are_told_where_that_can_be(self):
+        script = '"%s" version %s; exit $?'
+        for closed, status in ((">&-", 5), ("<&-", 0), ("2>&-", 0), (">&- 2>&- <&-", 5)):
+            done = subprocess.run(["bash", "-c", script % (os.path.abspath(NEONFERRY), closed)], timeout=60,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, status, closed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import unittest
 NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["reference/options.md", "reference/exit-status.md", "reference/environment.md",
-         "reference/neonferry.1", "troubleshoot.md"]
+         "reference/neonferry.1", "troubleshooting.md"]
 
 
 class Docs(unittest.TestCase):

@@ -171,6 +171,38 @@ class Certificates(Pair):
         self.assertRegex(done.err, "target.*does not match host name")
         self.assertIn("hint:", done.err)
 
+    # ---- sslmode=require, which libpq does not verify ------------------------------------------
+
+    def by_name(self, name):
+        return self.target.uri(sslmode="require", hostaddr="127.0.0.1").replace("@127.0.0.1", "@" + name)
+
+    def test_require_on_neon_is_verified_with_the_roots_of_the_system(self):
+        """Sessions of our own and those of pg_dump's kind alike; and what is remembered is what was given."""
+        target = self.by_name("ep-a.test.neon.tech")
+        done = neonferry("run", "--source", self.source.uri(), "--target", target, run_dir=self.dir,
+                         env={"SSL_CERT_FILE": self.target.ca})
+        self.assertEqual(done.status, 0, done.text)
+        with open(os.path.join(self.dir, "run.json"), encoding="utf-8") as f:
+            run = f.read()
+        self.assertIn("sslmode='require'", run)
+        self.assertNotIn("sslrootcert", run)
+
+    def test_require_on_neon_refuses_a_wrong_authority_and_a_wrong_name(self):
+        with make_target(vector=False) as other:
+            for name, roots, words in (("ep-a.test.neon.tech", other.ca, "certificate verify failed"),
+                                       ("ep-a.elsewhere.neon.tech", self.target.ca, "does not match host name")):
+                done = neonferry("run", "--source", self.source.uri(), "--target", self.by_name(name), run_dir=self.dir + name,
+                                 env={"SSL_CERT_FILE": roots})
+                self.assertEqual(done.status, 3, done.text)
+                self.assertIn(words, done.err)
+                self.assertIn("hint:", done.err)
+
+    def test_require_elsewhere_and_without_roots_is_as_libpq_has_it(self):
+        with make_target(vector=False) as other:
+            for name, roots in (("db.example.org", other.ca), ("ep-a.test.neon.tech", "/nonexistent")):
+                done = self.plan("--source", self.source.uri(), "--target", self.by_name(name), SSL_CERT_FILE=roots)
+                self.assertEqual(done.status, 0, done.text)
+
 
 class Watch(threading.Thread):
     """Argument lists of every process with a mark in its environment, for as long as it runs."""

@@ -28,6 +28,10 @@ CREATE TABLE parts_new PARTITION OF parts DEFAULT;
 CREATE TABLE orders (id int PRIMARY KEY, item int NOT NULL REFERENCES items);
 CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER touched BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touched();
+CREATE TABLE odd (id int PRIMARY KEY, a text, b text, n numeric, r real, raw bytea, j json, t time, w interval,
+    ch char(8));
+INSERT INTO odd VALUES (1, 'a|', 'c', 12345678901234, 0.0001234, '\x00ff', '{"a": 1}', '10:20:30.000001', '1 day', 'x'),
+    (2, NULL, '', 1e20, 1e-30, decode(repeat('ab', 2000000), 'hex'), 'null', '24:00', '24 hours', 'x');
 INSERT INTO items (collection_name, name, price, qty, ratio, at, meta, code, feeling, note, embedding)
     SELECT CASE WHEN i % 50 = 0 THEN NULL ELSE 'c' || i % 3 END, 'Café ' || i, i * 1.10, 9007199254740990 + i,
         i / 7.0, timestamptz '2026-01-01 00:00:00+00' + i * interval '1 hour', jsonb_build_object('k', i),
@@ -100,6 +104,29 @@ FAULTS = {
     "a collection renamed": (
         "UPDATE items SET collection_name = 'c9' WHERE collection_name = 'c2'", "counts",
         "collection c2", "missing in the target", None),
+    "the last digit of a large number": (
+        "UPDATE odd SET n = n + 1 WHERE id = 1", "rows", "odd", "1 changed", "target - source = 1"),
+    "the fourth digit of a small float": (
+        "UPDATE odd SET r = 0.0001235 WHERE id = 1", "rows", "odd", "1 changed", '"column": "r"'),
+    "text that moves over a separator": (
+        "UPDATE odd SET a = 'a', b = '|c' WHERE id = 1", "rows", "odd", "1 changed", '"column": "a".*"column": "b"'),
+    "the word for NULL": ("UPDATE odd SET a = '<null>' WHERE id = 2", "rows", "odd", "1 changed", "NULL in the source"),
+    "one byte of a large value": (
+        "UPDATE odd SET raw = set_byte(raw, 1999999, 1) WHERE id = 2", "rows", "odd", "1 changed", '"column": "raw"'),
+    "a space in json": (
+        """UPDATE odd SET j = '{"a":1}' WHERE id = 1""", "rows", "odd", "1 of them equal for SQL", '"column": "j"'),
+    "null of json for NULL": ("UPDATE odd SET j = NULL WHERE id = 2", "rows", "odd", "1 changed", "NULL in the target"),
+    "the end of a day": ("UPDATE odd SET t = '00:00' WHERE id = 2", "rows", "odd", "1 changed", '"column": "t"'),
+    "a day for 24 hours": (
+        "UPDATE odd SET w = '24 hours' WHERE id = 1", "rows", "odd", "1 of them equal for SQL", '"column": "w"'),
+    "a row below the least key": ("INSERT INTO odd VALUES (-5)", "rows", "odd", "1 extra", '"-5"'),
+    "a row twice more": (
+        "INSERT INTO events SELECT e.* FROM (SELECT * FROM events LIMIT 1) e, generate_series(1, 2)",
+        "rows", "events", "2 doubled", None),
+    "two rows without key exchanged for twins of others": (
+        "DELETE FROM events WHERE ctid IN (SELECT min(ctid) FROM events WHERE n < 2 GROUP BY n);"
+        "INSERT INTO events SELECT what, 2 FROM events WHERE n = 2 LIMIT 2",
+        "rows", "events", "2 missing, 2 doubled", None),
     "a row of a partition": (
         "DELETE FROM parts WHERE id = 9", "rows", "parts", "1 missing", '"9", "2023-04-01"'),
     "a generated column": (
@@ -191,7 +218,7 @@ class Faults(unittest.TestCase):
         self.assertEqual({t["verdict"] for t in doc["tables"]}, {"identical"})
         self.assertEqual(doc["fingerprint"]["source"], doc["fingerprint"]["target"])
         self.assertEqual(doc["coverage"]["rows"], doc["coverage"]["rows_content_checked"])
-        self.assertEqual(doc["coverage"]["rows"], 401 + 100 + 200 + 50)
+        self.assertEqual(doc["coverage"]["rows"], 401 + 100 + 200 + 50 + 2)
 
     def test_every_planted_fault_is_found_and_named(self):
         for name, (sql, group, obj, sentence, more) in FAULTS.items():
@@ -202,6 +229,38 @@ class Faults(unittest.TestCase):
                                 [c for c in doc["checks"] if c["verdict"] != "pass"])
                 if more:
                     self.assertRegex(json.dumps(doc, ensure_ascii=False), more)
+
+    def test_other_settings_of_the_target_are_no_difference(self):
+        # Text of values depends on these; what is compared does not.
+        uri = self.plant("DO $$ DECLARE s text; BEGIN FOREACH s IN ARRAY ARRAY['TimeZone = ''Asia/Kolkata''',"
+                         "'DateStyle = ''SQL, DMY''', 'IntervalStyle = ''iso_8601''', 'bytea_output = ''escape''',"
+                         "'extra_float_digits = ''-5''', 'default_transaction_isolation = ''serializable'''] LOOP"
+                         " EXECUTE format('ALTER DATABASE %I SET ', current_database()) || s; END LOOP; END $$")
+        status, doc = verify(self.source.uri(), uri, levels="level=14")
+        self.assertEqual((status, doc["verdict"]), (PASS, "PASS"), doc["checks"])
+
+    def test_a_difference_of_one_generated_value_is_found_in_its_row(self):
+        uri = self.plant("ALTER TABLE items DROP COLUMN shout; ALTER TABLE items ADD shout text GENERATED ALWAYS AS"
+                         " (CASE WHEN id = 17 THEN 'x' ELSE upper(name) END) STORED")
+        status, doc = verify(self.source.uri(), uri, levels="level=8")
+        self.assertEqual(status, FAIL)
+        found = findings(doc, "rows", "items", "1 changed .in generated columns", "fail")
+        self.assertTrue(found, doc["checks"])
+        self.assertRegex(json.dumps(doc), r'"key": \["17"\].*"column": "shout"')
+
+    def test_it_does_not_stop_after_many_differences(self):
+        rows = "CREATE TABLE many (id int PRIMARY KEY, t text); INSERT INTO many SELECT i, i FROM generate_series(1, 12000) i"
+        self.source.psql(rows)
+        try:
+            with tempfile.NamedTemporaryFile() as f:
+                uri = self.plant(rows + "; UPDATE many SET t = t || ' '")
+                status, doc = verify(self.source.uri(), uri, "diff=" + f.name, "table=many", levels="level=8")
+                with open(f.name) as differences:
+                    lines = sum(1 for _ in differences)
+        finally:
+            self.source.psql("DROP TABLE many")
+        self.assertEqual((status, lines), (FAIL, 12000))
+        self.assertEqual(doc["tables"][0]["differences"]["changed"], 12000)
 
     def test_what_cannot_be_read_is_inconclusive(self):
         for name, (sql, group, obj, sentence) in UNREADABLE.items():

@@ -137,7 +137,7 @@ class Cluster:
 
     dir       its folder (made if missing; a temporary one when None); removed by destroy()
     port      a free one when None
-    tls       make a CA and a certificate for localhost and 127.0.0.1 (.ca is the CA's file)
+    tls       make a CA and a certificate for localhost, 127.0.0.1 and *.test.neon.tech (.ca is the CA's file)
     conf      settings added to postgresql.conf
     hba       lines of pg_hba.conf after "local all all trust"; trust from 127.0.0.1 when None
     initdb    more arguments of initdb, for example ["--locale=C.UTF-8"]
@@ -205,7 +205,7 @@ class Cluster:
                 -keyout ca.key -out ca.crt -subj '/CN=neonferry test CA'
             openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
                 -keyout server.key -out server.csr -subj '/CN=localhost'
-            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\n' >ext
+            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:*.test.neon.tech\\n' >ext
             openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 3650 \
                 -extfile ext -out server.crt
             chmod 644 ca.crt"""

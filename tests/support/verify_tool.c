@@ -4,8 +4,8 @@
  *   verify_tool SOURCE|- TARGET [level=N] [table=T]... [collection=C]... [KEY=VALUE]...
  *
  * keys: jobs, sample, seed, patience (ms), max_rows, diff, values, ratio, margin, waivers (a file),
- * report (a folder). Exits as the
- * verdict says, 3 where there is no report.
+ * report (a folder), live (rounds), wait (ms), repair (1, or 2: and delete), repaired (a file).
+ * Exits as the verdict says, 3 where there is no report.
  */
 #include "common/file.h"
 #include "verify/report.h"
@@ -20,6 +20,7 @@ struct args {
 	struct verify_settings settings;
 	const char *tables[MAX_LIST], *collections[MAX_LIST];
 	json_t *waivers;
+	struct verify_repair repair;
 	const char *report;
 };
 
@@ -52,6 +53,16 @@ static int take(struct args *a, const char *arg, struct err *e)
 		s->include_values = value[0] == '1';
 	else if (IS("ratio"))
 		s->max_latency_ratio = strtod(value, NULL);
+	else if (IS("live")) {
+		s->live = true;
+		s->rounds = (int)strtol(value, NULL, 10);
+	} else if (IS("wait"))
+		s->round_wait_ms = strtoull(value, NULL, 10);
+	else if (IS("repair")) {
+		a->repair.delete_extra = value[0] == '2';
+		s->repair = &a->repair;
+	} else if (IS("repaired"))
+		a->repair.file = value;
 	else if (IS("report"))
 		a->report = value;
 	else if (IS("margin"))
@@ -84,7 +95,7 @@ static int run(int argc, char **argv, struct verify_result **ret, struct err *e)
 	rc = verify_run(source, target, &a.settings, ret, e);
 	json_decref(a.waivers);
 	if (rc == 0 && a.report)
-		rc = report_write(a.report, (*ret)->doc, a.settings.diff_file, e);
+		rc = report_write(a.report, (*ret)->doc, a.settings.diff_file, a.repair.file, e);
 	return rc;
 }
 

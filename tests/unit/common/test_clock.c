@@ -2,6 +2,8 @@
 
 #include "common/clock.h"
 
+#include <time.h>
+
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -86,6 +88,27 @@ static void backoff_survives_extreme_numbers(void **state)
 	assert_in_range(clock_backoff(1, 5000, 1000), 500, 1000);
 }
 
+static void *sleep_a_while(void *arg)
+{
+	struct timespec t = { .tv_nsec = 1000000L * *(const int *)arg };
+
+	nanosleep(&t, NULL);
+	return NULL;
+}
+
+static void a_join_waits_as_long_as_it_is_told(void **state)
+{
+	static const int quick = 1, slow = 400;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, sleep_a_while, (void *)(uintptr_t)&quick), 0);
+	assert_true(clock_join(thread, 60000));
+	assert_int_equal(pthread_create(&thread, NULL, sleep_a_while, (void *)(uintptr_t)&slow), 0);
+	assert_false(clock_join(thread, 1));
+	assert_true(clock_join(thread, 60000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,6 +119,7 @@ int main(void)
 		cmocka_unit_test(backoff_doubles_up_to_its_cap_less_a_random_half),
 		cmocka_unit_test(backoff_differs_from_client_to_client),
 		cmocka_unit_test(backoff_survives_extreme_numbers),
+		cmocka_unit_test(a_join_waits_as_long_as_it_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

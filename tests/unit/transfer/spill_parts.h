@@ -104,7 +104,7 @@ UNUSED static void write_chunk(struct chunk *c)
 	AUTO(spill_writer) struct spill_writer *w = NULL;
 	struct err e = ERR_INIT;
 
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	if (spill_write(w, c, NULL, 0, &e))
 		fail_msg("%s", e.text);
 }

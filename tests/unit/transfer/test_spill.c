@@ -15,10 +15,10 @@ static void what_is_written_is_read_back(void **state)
 		assert_int_equal(stat(path, &st), 0);
 		assert_int_equal(st.st_mode & 07777, 0600);
 		assert_true((uint64_t)st.st_size == c->file_bytes);
-		assert_int_equal(spill_read_header(path, "run-1", &back, &e), 0);
+		assert_int_equal(spill_read_header(path, "run-1", NULL, &back, &e), 0);
 		assert_same_chunk(c, back);
 		assert_null(back->data);
-		if (spill_read_data(folder, "run-1", back, &e))
+		if (spill_read_data(folder, "run-1", NULL, back, &e))
 			fail_msg("%s", e.text);
 		assert_int_equal(back->len, c->len);
 		assert_memory_equal(back->data, c->data, c->len);
@@ -63,8 +63,8 @@ static void any_collection_name_is_kept(void **state)
 		add_part(c, names[i]);
 	add_part(c, longest);
 	write_chunk(c);
-	if (spill_read_header(path, "run-1", &back, &e) ||
-	    spill_read_data(folder, "run-1", back, &e))
+	if (spill_read_header(path, "run-1", NULL, &back, &e) ||
+	    spill_read_data(folder, "run-1", NULL, back, &e))
 		fail_msg("%s", e.text);
 	assert_same_chunk(c, back);
 	assert_memory_equal(back->data, c->data, c->len);
@@ -87,7 +87,7 @@ static void the_largest_numbers_are_kept(void **state)
 	c->read.sum[1] = -c->read.sum[0] - 1;
 	path = spill_path(folder, c);
 	write_chunk(c);
-	if (spill_read_header(path, "run-1", &back, &e))
+	if (spill_read_header(path, "run-1", NULL, &back, &e))
 		fail_msg("%s", e.text);
 	assert_same_chunk(c, back);
 }
@@ -101,14 +101,14 @@ static void assert_refused(struct chunk *c, const char *bytes, size_t len, const
 	AUTO(free) char *path = spill_path(folder, c);
 	struct err e = ERR_INIT;
 
-	assert_int_equal(spill_parse(bytes, len, "run-1", &parsed, &e), -1);
+	assert_int_equal(spill_parse(bytes, len, "run-1", NULL, &parsed, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 	if (words && !strstr(e.text, words))
 		fail_msg("\"%s\" lacks \"%s\"", e.text, words);
 	assert_null(parsed);
 	put_bytes(c, bytes, len);
 	chunk_drop_data(c);
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 	assert_int_equal(e.next, ERR_GIVE_UP);
 	assert_non_null(strstr(e.text, path));
@@ -132,7 +132,7 @@ static void no_flipped_bit_changes_what_is_read(void **state)
 		AUTO(chunk) struct chunk *back = NULL;
 
 		bytes[bit / 8] ^= (char)(1 << bit % 8);
-		if (!spill_parse(bytes, len, "run-1", &back, &e)) {
+		if (!spill_parse(bytes, len, "run-1", NULL, &back, &e)) {
 			assert_same_chunk(c, back);
 			assert_int_equal(back->len, c->len);
 			assert_memory_equal(back->data, c->data, c->len);
@@ -178,12 +178,12 @@ static void a_cut_file_is_refused_by_its_header_already(void **state)
 	for (size_t cut = 0; cut < len; cut++) {
 		AUTO(chunk) struct chunk *back = NULL;
 
-		assert_int_equal(spill_parse(bytes, cut, "run-1", &back, &e), -1);
+		assert_int_equal(spill_parse(bytes, cut, "run-1", NULL, &back, &e), -1);
 		assert_int_equal(e.kind, ERR_DISK);
 		if (cut % 100)
 			continue;
 		assert_refused(c, bytes, cut, "damaged spill file");
-		assert_int_equal(spill_read_header(path, "run-1", &back, &e), -1);
+		assert_int_equal(spill_read_header(path, "run-1", NULL, &back, &e), -1);
 	}
 	assert_refused(c, bytes, len - 40, "its end is missing");
 }
@@ -204,7 +204,7 @@ static void appended_bytes_are_refused_by_the_header_already(void **state)
 	assert_refused(c, more, len + 4096, "its end is missing");
 	memcpy(more + len, bytes, len);
 	assert_refused(c, more, 2 * len, "length");
-	assert_int_equal(spill_read_header(path, "run-1", &back, &e), -1);
+	assert_int_equal(spill_read_header(path, "run-1", NULL, &back, &e), -1);
 	/* The end moved behind the garbage. */
 	memset(more, 0, 2 * len);
 	memcpy(more, bytes, len - SPILLFILE_TRAILER);
@@ -220,9 +220,9 @@ static void another_run_is_refused_and_named(void **state)
 
 	(void)state;
 	write_chunk(c);
-	assert_int_equal(spill_read_header(path, "run-2", &back, &e), -1);
+	assert_int_equal(spill_read_header(path, "run-2", NULL, &back, &e), -1);
 	assert_non_null(strstr(e.text, "another run, \"run-1\" instead of \"run-2\""));
-	assert_int_equal(spill_read_data(folder, "run-2", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-2", NULL, c, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 }
 
@@ -295,9 +295,9 @@ static void a_future_format_is_refused_by_name(void **state)
 
 	(void)state;
 	forge_header(&f, c);
-	forge_word(&f, "\"format\":1", "\"format\":2");
+	forge_word(&f, "\"format\":1", "\"format\":3");
 	forge_trailer(&f);
-	assert_refused(c, f.bytes, f.len, "of format 2, and this program knows only format 1");
+	assert_refused(c, f.bytes, f.len, "of format 3, and this program knows only 1 and 2");
 	free(f.bytes);
 	forge_header(&f, c);
 	forge_word(&f, "NFSPILL1", "NFSPILL3");
@@ -328,7 +328,7 @@ static void a_header_with_a_wrong_field_is_refused(void **state)
 	(void)state;
 	forge_header(&f, c);
 	forge_trailer(&f);
-	assert_int_equal(spill_parse(f.bytes, f.len, "run-1", &back, &e), 0);
+	assert_int_equal(spill_parse(f.bytes, f.len, "run-1", NULL, &back, &e), 0);
 	free(f.bytes);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		forge_header(&f, c);
@@ -434,13 +434,13 @@ static void the_file_of_another_reading_is_refused(void **state)
 	write_chunk(c);
 	chunk_drop_data(c);
 	c->read.sum[0]++;
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_non_null(strstr(e.text, "another reading"));
 	c->read.sum[0]--;
 	c->to++;
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	c->to--;
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), 0);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), 0);
 }
 
 static void what_is_no_file_is_refused(void **state)
@@ -450,17 +450,17 @@ static void what_is_no_file_is_refused(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 	assert_int_equal(e.sys_errno, ENOENT);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 }
 

@@ -50,7 +50,7 @@ static void a_scan_sorts_the_good_names_the_bad_and_removes_the_unfinished(void 
 	from = file_path(folder, "1.2.9.4.5.6.nfs");
 	to = file_path(folder, "1.2.9.4.5.7.nfs");
 	assert_int_equal(rename(from, to), 0);
-	if (spill_scan(folder, "run-1", &found, &n, note_damaged, &seen, &e))
+	if (spill_scan(folder, "run-1", NULL, &found, &n, note_damaged, &seen, &e))
 		fail_msg("%s", e.text);
 	assert_int_equal(n, 149);
 	for (int i = 0; i < n; i++) {
@@ -74,12 +74,12 @@ static void a_scan_leaves_the_file_that_is_being_written(void **state)
 	(void)state;
 	assert_int_equal(blockio_new(&io, 1 << 20, &e), 0);
 	assert_int_equal(blockio_open(io, fd, ".tmp-1.2.3.4.5.6", &e), 0);
-	assert_int_equal(spill_scan(folder, "run-1", &found, &n, NULL, NULL, &e), 0);
+	assert_int_equal(spill_scan(folder, "run-1", NULL, &found, &n, NULL, NULL, &e), 0);
 	assert_int_equal(n, 0);
 	free(found);
 	assert_true(there(".tmp-1.2.3.4.5.6"));
 	blockio_free(io);
-	assert_int_equal(spill_scan(folder, "run-1", &found, &n, NULL, NULL, &e), 0);
+	assert_int_equal(spill_scan(folder, "run-1", NULL, &found, &n, NULL, NULL, &e), 0);
 	free(found);
 	assert_false(there(".tmp-1.2.3.4.5.6"));
 	close(fd);
@@ -92,10 +92,10 @@ static void an_empty_folder_scans_to_nothing_and_a_missing_one_is_an_error(void 
 	int n = -1;
 
 	(void)state;
-	assert_int_equal(spill_scan(folder, "run-1", &found, &n, NULL, NULL, &e), 0);
+	assert_int_equal(spill_scan(folder, "run-1", NULL, &found, &n, NULL, NULL, &e), 0);
 	assert_int_equal(n, 0);
 	free(found);
-	assert_int_equal(spill_scan("/nonexistent", "run-1", &found, &n, NULL, NULL, &e), -1);
+	assert_int_equal(spill_scan("/nonexistent", "run-1", NULL, &found, &n, NULL, NULL, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
 }
 
@@ -110,7 +110,7 @@ static void both_ways_of_writing_give_the_same_file(void **state)
 	(void)state;
 	write_chunk(c);
 	direct = bytes_of(c, &len[0]);
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	spill_writer_set_direct(w, false);
 	assert_int_equal(spill_write(w, c, NULL, 0, &e), 0);
 	buffered = bytes_of(c, &len[1]);
@@ -125,8 +125,8 @@ static void a_removed_folder_is_an_error(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(spill_writer_new(&w, "/nonexistent", "run-1", 1, &e), -1);
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, "/nonexistent", "run-1", NULL, 1, &e), -1);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	assert_int_equal(rmdir(folder), 0);
 	assert_int_equal(spill_write(w, c, NULL, 0, &e), -1);
 	assert_int_equal(e.kind, ERR_DISK);
@@ -160,7 +160,7 @@ static void a_full_disk_is_worth_a_retry_and_leaves_nothing_behind(void **state)
 
 	(void)state;
 	mount_small(0);
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(spill_write(w, large, NULL, 0, &e), -1);
 		assert_int_equal(e.kind, ERR_DISK);
@@ -187,7 +187,7 @@ static void a_read_only_folder_is_an_error_with_a_hint_and_can_be_read(void **st
 		mount_small(0);
 	write_chunk(c);
 	touch(".tmp-9", "half");
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	if (root)
 		assert_int_equal(mount(NULL, folder, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
 	else
@@ -197,7 +197,7 @@ static void a_read_only_folder_is_an_error_with_a_hint_and_can_be_read(void **st
 	assert_int_equal(e.kind, ERR_DISK);
 	assert_int_equal(e.next, ERR_GIVE_UP);
 	assert_non_null(strstr(e.hint, "writable"));
-	assert_int_equal(spill_scan(folder, "run-1", &found, &n, NULL, NULL, &e), 0);
+	assert_int_equal(spill_scan(folder, "run-1", NULL, &found, &n, NULL, NULL, &e), 0);
 	assert_int_equal(n, 1);
 	chunk_free(found[0]);
 	free(found);
@@ -216,9 +216,9 @@ static void a_second_writing_replaces_the_first(void **state)
 	write_chunk(c);
 	write_chunk(again);
 	chunk_drop_data(again);
-	assert_int_equal(spill_read_data(folder, "run-1", again, &e), 0);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, again, &e), 0);
 	assert_int_equal(again->len, 70000);
-	assert_int_equal(spill_read_data(folder, "run-1", c, &e), -1);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &e), -1);
 	assert_int_equal(entries(), 1);
 }
 
@@ -230,7 +230,7 @@ static void a_chunk_without_its_data_is_not_written(void **state)
 
 	(void)state;
 	chunk_drop_data(c);
-	assert_int_equal(spill_writer_new(&w, folder, "run-1", 1, &e), 0);
+	assert_int_equal(spill_writer_new(&w, folder, "run-1", NULL, 1, &e), 0);
 	assert_int_equal(spill_write(w, c, NULL, 0, &e), -1);
 	assert_int_equal(e.kind, ERR_INTERNAL);
 	assert_int_equal(c->raw_bytes, 5000);
