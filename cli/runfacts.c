@@ -71,8 +71,7 @@ static void add_settings(json_t *facts, const char *dir)
 static bool is_step(const char *name)
 {
 	return name && (!strcmp(name, "phase") || !strcmp(name, "capture.complete") ||
-			!strcmp(name, "index.build") || !strncmp(name, "backup", 6) ||
-			!strncmp(name, "restore", 7));
+			!strcmp(name, "index.build"));
 }
 
 static void add_step(json_t *steps, const char *line)

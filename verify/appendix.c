@@ -67,7 +67,8 @@ static void provenance(struct text *t, const json_t *doc)
 	pair_row(t, "snapshot of the run", panel_string(run, "snapshot"));
 	pair_row(t, "its position in the source's log (LSN)", panel_string(run, "lsn"));
 	pair_row(t, "target's LSN before the first write",
-		 panel_string(json_object_get(summary, "facts"), "target_lsn_before"));
+		 panel_string(json_object_get(json_object_get(summary, "facts"), "restore_point"),
+			      "lsn"));
 	text_add(t, "</tbody></table></div>");
 }
 

@@ -136,39 +136,37 @@ static const char *latency_answer(const json_t *doc, char *buf, size_t size)
 
 /* --- what other parts of the document answer --- */
 
-/* The step of the run whose name begins so; NULL where there is none. */
-static const json_t *find_step(const json_t *doc, const char *name)
+/* What the run's summary keeps of what was made before it; NULL where there is none. */
+static const json_t *kept(const json_t *doc, const char *name)
 {
-	const json_t *run = json_object_get(json_object_get(doc, "transfer"), "run");
-	const json_t *step;
-	size_t i;
+	const json_t *summary = json_object_get(json_object_get(doc, "transfer"), "summary");
 
-	json_array_foreach(
-		json_object_get(run, "steps"), i,
-		step) if (!strncmp(text_of(step, "name"), name, strlen(name))) return step;
-	return NULL;
+	return json_object_get(json_object_get(summary, "facts"), name);
 }
 
-static const char *by_step(const json_t *doc, const char *name, struct answer *a)
+static const char *backup_answer(const json_t *doc, struct answer *a, char *buf, size_t size)
 {
-	const json_t *step = find_step(doc, name);
+	const json_t *backup = kept(doc, "backup");
 
-	a->evidence =
-		step ? text_of(step, "text") : "neonferry backup makes one and proves it readable";
-	a->at = step ? text_of(step, "time") : NULL;
-	return step ? "yes" : "open";
+	if (!json_is_object(backup)) {
+		a->evidence = "neonferry backup makes one and proves it readable";
+		return "open";
+	}
+	a->at = text_of(backup, "began");
+	snprintf(buf, size, "%.150s, read again, SHA-256 %.64s", text_of(backup, "file"),
+		 text_of(backup, "sha256"));
+	return "yes";
 }
 
 static const char *restore_answer(const json_t *doc, struct answer *a, char *buf, size_t size)
 {
-	const json_t *summary = json_object_get(json_object_get(doc, "transfer"), "summary");
-	const char *lsn = text_of(json_object_get(summary, "facts"), "target_lsn_before");
+	const json_t *point = kept(doc, "restore_point");
 
-	if (!lsn[0])
+	if (!text_of(point, "lsn")[0])
 		return "open";
-	a->at = text_of(json_object_get(json_object_get(doc, "transfer"), "run"), "started");
+	a->at = text_of(point, "at");
 	snprintf(buf, size, "restore point: the target stood at LSN %.20s before the first write",
-		 lsn);
+		 text_of(point, "lsn"));
 	return "yes";
 }
 
@@ -203,7 +201,7 @@ static const char *other_answer(const json_t *doc, const struct item *it, struct
 				char *buf, size_t size)
 {
 	if (!strcmp(it->group, "(backup)"))
-		return by_step(doc, "backup", a);
+		return backup_answer(doc, a, buf, size);
 	if (!strcmp(it->group, "(restore)"))
 		return restore_answer(doc, a, buf, size);
 	if (!strcmp(it->group, "(connect)"))

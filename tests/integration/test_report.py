@@ -103,7 +103,7 @@ class Report(unittest.TestCase):
                 ("UPDATE goods SET seen = seen + interval '1 microsecond' WHERE id = 100", "seen", "max"),
                 ("UPDATE goods SET weight = -1 WHERE id = 3", "weight", "min"),
                 ("UPDATE goods SET amount = 11 WHERE id = 11; UPDATE goods SET amount = 12.1 + 13.2 - 11"
-                 " WHERE id = 12", "amount", "amount (sum"),
+                 " WHERE id = 12", "amount", "amount (distinct)"),
                 ("DELETE FROM goods WHERE id = 50", "id", "distinct"),
         ):
             with self.subTest(sql):

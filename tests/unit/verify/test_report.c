@@ -139,6 +139,26 @@ static void a_checklist_line_is_yes_only_with_evidence(void **state)
 	json_decref(doc);
 }
 
+static void what_was_made_before_the_run_is_evidence(void **state)
+{
+	json_t *doc = parse("{\"transfer\":{\"summary\":{\"facts\":{\"backup\":{\"file\":\"b.dump\","
+			    "\"sha256\":\"ab12\",\"began\":\"t1\"},\"restore_point\":{\"lsn\":\"0/5\","
+			    "\"at\":\"t2\"}}}}}");
+	json_t *list = checklist_make(doc);
+	const json_t *backup = item(list, "backup of the source created");
+	const json_t *point = item(list, "a way back exists: branch or restore point of the target");
+
+	(void)state;
+	assert_string_equal(panel_string(backup, "done"), "yes");
+	assert_string_equal(panel_string(backup, "evidence"), "b.dump, read again, SHA-256 ab12");
+	assert_string_equal(panel_string(backup, "at"), "t1");
+	assert_string_equal(panel_string(point, "done"), "yes");
+	assert_non_null(strstr(panel_string(point, "evidence"), "LSN 0/5"));
+	assert_string_equal(panel_string(point, "at"), "t2");
+	json_decref(list);
+	json_decref(doc);
+}
+
 static void the_same_sql_of_both_ends_stands_once(void **state)
 {
 	json_t *list = json_array();
@@ -180,6 +200,7 @@ int main(void)
 		cmocka_unit_test(a_histogram_of_one_length_is_drawn),
 		cmocka_unit_test(the_register_says_what_is_open_and_who_accepted),
 		cmocka_unit_test(a_checklist_line_is_yes_only_with_evidence),
+		cmocka_unit_test(what_was_made_before_the_run_is_evidence),
 		cmocka_unit_test(the_same_sql_of_both_ends_stands_once),
 		cmocka_unit_test(long_numbers_are_grouped_and_words_are_not),
 	};
