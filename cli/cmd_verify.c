@@ -4,8 +4,10 @@
 #include "cli/against.h"
 #include "cli/choose.h"
 #include "cli/command.h"
+#include "cli/commandline.h"
 #include "cli/endpoints.h"
 #include "cli/exit.h"
+#include "cli/runfacts.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "cli/verdict.h"
@@ -27,7 +29,7 @@ struct call {
 	struct verify_settings settings;
 	struct verify_repair repair;
 	json_t *waivers;
-	char *diff_file, *repair_file, *run_dir;
+	char *diff_file, *repair_file, *run_dir, *command;
 	bool writes; /* a repair was confirmed */
 };
 
@@ -92,8 +94,9 @@ static int check_options(const struct opts *o, struct err *e)
 	if (opt_text(o, OPT_ID_AGAINST_RUN) && (repair || is_live(o))) {
 		err_set(e, ERR_USAGE, "--against-run and %s do not go together",
 			repair ? "--repair" : "--against snapshot");
-		return err_hint(e, "a run keeps digests, no rows: leave --against-run out, so that the "
-				   "source itself is read");
+		return err_hint(
+			e, "a run keeps digests, no rows: leave --against-run out, so that the "
+			   "source itself is read");
 	}
 	if (opt_flag(o, OPT_ID_DELETE_EXTRA) && !repair)
 		return err_set(e, ERR_USAGE, "--delete-extra means nothing without --repair");
@@ -157,6 +160,7 @@ static int read_settings(struct call *c, struct err *e)
 	s->seed = opt_number(c->o, OPT_ID_SEED);
 	s->include_values = opt_flag(c->o, OPT_ID_INCLUDE_VALUES);
 	s->tool_version = NEONFERRY_VERSION;
+	s->command = c->command = commandline("verify", c->o);
 	s->stop = &c->stop;
 	s->live = is_live(c->o);
 	s->rounds = (int)opt_number(c->o, OPT_ID_RECHECK_ROUNDS);
@@ -168,7 +172,10 @@ static int read_settings(struct call *c, struct err *e)
 	return prepare_report(c, e);
 }
 
-/* With --against-run the source is not asked: what the run read from it is the expectation. */
+/*
+ * With --against-run the contents of the source are not asked for: what the run read is the
+ * expectation. Given all the same, the source serves what the stream does not tell, as searches.
+ */
 static int find_ends(struct call *c, struct err *e)
 {
 	const char *run = opt_text(c->o, OPT_ID_AGAINST_RUN);
@@ -180,7 +187,8 @@ static int find_ends(struct call *c, struct err *e)
 	c->settings.expected = c->against.tables;
 	c->settings.n_expected = c->against.n;
 	c->settings.run = json_string_value(json_object_get(c->against.summary, "run"));
-	return endpoints_of_run(&c->ends, c->o, c->run_dir, false, e);
+	return endpoints_of_run(&c->ends, c->o, c->run_dir,
+				c->o->values[OPT_ID_SOURCE].origin == OPT_FROM_LINE, e);
 }
 
 /* --- repair --- */
@@ -262,7 +270,10 @@ static int write_report(struct call *c, json_t *doc, struct err *e)
 	if (c->against.summary) {
 		json_t *rates = against_rates(c->ends.target, c->settings.run);
 
-		report_add_transfer(doc, c->against.summary, rates);
+		json_t *facts = runfacts_read(c->run_dir);
+
+		report_add_transfer(doc, c->against.summary, rates, facts);
+		json_decref(facts);
 		json_decref(rates);
 	}
 	return dir ? report_write(dir, doc, c->diff_file, c->repair_file, e) : 0;
@@ -301,6 +312,7 @@ static void release(struct call *c)
 	free(c->diff_file);
 	free(c->repair_file);
 	free(c->run_dir);
+	free(c->command);
 }
 
 int cmd_verify(const struct opts *o)

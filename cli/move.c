@@ -1,9 +1,11 @@
 #include "cli/move.h"
 
 #include "cli/choose.h"
+#include "cli/commandline.h"
 #include "cli/display.h"
 #include "cli/endpoints.h"
 #include "cli/prove.h"
+#include "cli/runreport.h"
 #include "cli/say.h"
 #include "cli/signals.h"
 #include "cli/spillkey.h"
@@ -168,6 +170,23 @@ static void drop_folder(struct move *m, enum exit_status status)
 	m->dropped = strdup(run_dir(m->run));
 }
 
+/* Beside the summary, where there is a proof to report. A run is no less proven without it. */
+static void add_report(struct move *m, json_t *document)
+{
+	AUTO(free) char *command = commandline(kind_name(m->kind), m->o);
+	struct runreport report = { .ends = &m->ends,
+				    .dir = run_dir(m->run),
+				    .run = run_name(m->run),
+				    .command = command,
+				    .proofs = m->proofs,
+				    .n = m->results->n_tables,
+				    .stop = &m->stop };
+	struct err e = ERR_INIT;
+
+	if (m->proofs && runreport_write(&report, document, &e))
+		say_warning("there is no report of this run: %s", e.text);
+}
+
 static void post_result(const struct move *m, const struct summary *s)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
@@ -196,6 +215,8 @@ static int conclude(struct move *m, int failed, struct err *e)
 	drop_folder(m, s.status);
 	s.dir = m->dropped ? NULL : s.dir;
 	json_t *document = summary_json(&s);
+	if (!failed)
+		add_report(m, document);
 	if (!failed && run_finish(m->run, s.status == EXIT_DONE, document, &late)) {
 		json_decref(document);
 		s.error = &late;

@@ -175,6 +175,18 @@ static void add_facts(struct text *t, const json_t *facts)
 	show_value(t, facts, 2);
 }
 
+static void add_report(struct text *t, const json_t *report)
+{
+	if (!report)
+		return;
+	text_addf(t, "report:  %s\n", get_string(report, "path"));
+	if (strcmp(get_string(report, "verdict"), "PASS") != 0) {
+		text_addf(t, "         %s: ", get_string(report, "verdict"));
+		say_add_clean(t, get_string(report, "sentence"));
+		text_add(t, "\n");
+	}
+}
+
 static void add_last_line(struct text *t, const json_t *document)
 {
 	const char *run = json_string_value(json_object_get(document, "run"));
@@ -207,6 +219,7 @@ void summary_print(const json_t *document)
 				get_string(application, "DATABASE_URL"));
 		if (*folder)
 			text_addf(&t, "\nrecords: %s\n", folder);
+		add_report(&t, json_object_get(document, "report"));
 	}
 	add_last_line(&t, document);
 	say_out("%s", text_str(&t));

@@ -146,11 +146,12 @@ ferry() {
 report() {
 	local status=0
 	say "neonferry verify"
+	rm -rf out/demo-report
 	mkdir -p out/demo-report
 	PGPASSFILE=$(lab get passfile) "${NEONFERRY:-build/neonferry}" verify \
 		--source "$(lab get source.uri_without_password)" \
 		--target "$(lab get target.uri_without_password)" \
-		--report out/demo-report || status=$?
+		--against-run "$dir/run" --smoke --report out/demo-report || status=$?
 	return "$status"
 }
 
@@ -188,6 +189,7 @@ main() {
 		report || status=$?
 	fi
 	say "neonferry's exit status: $status"
+	[ ! -e out/demo-report/report.html ] || printf 'The report: %s\n' "$PWD/out/demo-report/report.html"
 	return "$status"
 }
 

@@ -299,6 +299,65 @@ void chart_boxes(struct text *t, const char *title, const struct chart_box *rows
 	text_add(t, "</svg>");
 }
 
+/* --- histograms --- */
+
+/* The outline of the bars, from left to right; closed to the ground where it is filled. */
+static void outline(struct text *t, const struct frame *f, const struct chart_bars *b, double low,
+		    double high, bool target)
+{
+	double width = high > low ? f->width / (high - low) : 0;
+	double step = (b->high - b->low) / b->n;
+
+	text_addf(t, target ? "<polyline class=\"tl\" points=\"" : "<polygon class=\"s d\" points=\"");
+	for (int i = 0; i < b->n; i++) {
+		double x = f->left + width * (b->low + step * i - low);
+		double next = f->left + width * (b->low + step * (i + 1) - low);
+
+		if (width <= 0) { /* all vectors of one length: one bar in the middle */
+			x = f->left + f->width * 0.48;
+			next = f->left + f->width * 0.52;
+			if (b->share[i] <= 0)
+				continue;
+		}
+		text_addf(t, "%.1f,%.1f %.1f,%.1f %.1f,%.1f ", x, frame_y(f, i == 0 ? 0 : b->share[i]),
+			  x, frame_y(f, b->share[i]), next, frame_y(f, b->share[i]));
+		if (i == b->n - 1)
+			text_addf(t, "%.1f,%.1f %.1f,%.1f", next, frame_y(f, 0),
+				  target ? next : f->left + width * (b->low - low), frame_y(f, 0));
+	}
+	text_add(t, "\"/>");
+}
+
+void chart_histogram(struct text *t, const char *title, const struct chart_bars *source,
+		     const struct chart_bars *target)
+{
+	struct frame f = { 34, 8, WIDTH - 46, 90, 0, 0 };
+	const struct chart_bars *ends[2] = { source, target };
+	double low = INFINITY, high = -INFINITY;
+	char buf[32];
+
+	for (int end = 0; end < 2; end++)
+		for (int i = 0; i < ends[end]->n; i++) {
+			low = fmin(low, ends[end]->low);
+			high = fmax(high, ends[end]->high);
+			f.high = fmax(f.high, ends[end]->share[i]);
+		}
+	begin(t, title, 118);
+	line(t, "g", f.left, frame_y(&f, 0), f.left + f.width, frame_y(&f, 0));
+	line(t, "g", f.left, frame_y(&f, f.high), f.left + f.width, frame_y(&f, f.high));
+	snprintf(buf, sizeof(buf), "%.3g %%", 100 * f.high);
+	label(t, f.left - 2, frame_y(&f, f.high) + 3, "end", buf);
+	if (source->n > 0)
+		outline(t, &f, source, low, high, false);
+	if (target->n > 0)
+		outline(t, &f, target, low, high, true);
+	snprintf(buf, sizeof(buf), "%.4g", low);
+	label(t, f.left, 112, "start", buf);
+	snprintf(buf, sizeof(buf), "%.4g", high);
+	label(t, f.left + f.width, 112, "end", buf);
+	text_add(t, "</svg>");
+}
+
 /* --- an area --- */
 
 void chart_area(struct text *t, const char *title, const char *x_unit, const char *y_unit,

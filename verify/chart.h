@@ -41,6 +41,16 @@ struct chart_box {
 };
 void chart_boxes(struct text *t, const char *title, const struct chart_box *rows, int n);
 
+/* A histogram an end: bars of one width from low to high, each the share of all. n 0: none. */
+#define CHART_MAX_BARS 64
+struct chart_bars {
+	double low, high;
+	int n;
+	double share[CHART_MAX_BARS];
+};
+void chart_histogram(struct text *t, const char *title, const struct chart_bars *source,
+		     const struct chart_bars *target);
+
 /* y over x, filled. */
 void chart_area(struct text *t, const char *title, const char *x_unit, const char *y_unit,
 		const double *x, const double *y, int n);

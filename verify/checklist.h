@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 /*
- * Array of {list, item, done, evidence}: done is "yes", "no", or "open" where this report cannot
- * tell. New reference.
+ * Array of {list, item, done, evidence, at}: done is "yes", "no", or "open" where this report
+ * cannot tell. New reference.
  */
 json_t *checklist_make(const json_t *doc);
 

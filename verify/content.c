@@ -1,5 +1,7 @@
 #include "verify/content.h"
 
+#include "verify/queries.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -186,8 +188,11 @@ static int run_job(struct pg *pg, void *arg, struct err *e)
 /* --- all of them --- */
 
 static bool wanted(const struct content_want *want, const struct pair *p, enum pg_role role,
-		   enum what what)
+		   enum what what, int i)
 {
+	if ((want->skip && want->skip[i]) ||
+	    (role == PG_SOURCE && want->expected && want->expected[i]))
+		return false;
 	if (!p->end[role] || p->end[role]->kind == 'f')
 		return false;
 	if (want->n_collections > 0 && !p->collection_column)
@@ -198,10 +203,10 @@ static bool wanted(const struct content_want *want, const struct pair *p, enum p
 }
 
 static int add_jobs(struct job *jobs, struct pool_task *tasks, struct content *c,
-		    const struct content_want *want, enum what what, int n)
+		    const struct content_want *want, enum what what, int n, int i)
 {
 	for (int role = 0; role < 2; role++) {
-		if (!wanted(want, c->pair, (enum pg_role)role, what))
+		if (!wanted(want, c->pair, (enum pg_role)role, what, i))
 			continue;
 		jobs[n] = (struct job){ c, want, (enum pg_role)role, what };
 		tasks[n] = (struct pool_task){ .role = (enum pg_role)role,
@@ -234,7 +239,8 @@ static int run_rounds(struct content *all, int n, const struct pool *pool,
 		int n_tasks = 0, rc;
 
 		for (int i = 0; i < n; i++)
-			n_tasks = add_jobs(jobs, tasks, &all[i], want, (enum what)what, n_tasks);
+			n_tasks = add_jobs(jobs, tasks, &all[i], want, (enum what)what, n_tasks,
+					   i);
 		rc = pool_run(pool, tasks, n_tasks, e);
 		keep_failures(tasks, n_tasks);
 		if (rc)
@@ -263,6 +269,53 @@ int content_read(struct content **ret, const struct pairs *pairs, const struct p
 		return -1;
 	}
 	*ret = all;
+	return 0;
+}
+
+int content_prove(struct content *c, const struct proof_table *t, struct err *e)
+{
+	struct content_end *end = &c->end[PG_TARGET];
+
+	end->count = t->target.rows;
+	end->tally = t->target;
+	end->has_count = end->has_tally = true;
+	end->ms = t->ms;
+	if (!t->collection_column || t->n_collections == 0)
+		return 0;
+	end->collections = calloc((size_t)t->n_collections + 1, sizeof(*end->collections));
+	if (!end->collections)
+		return err_nomem(e);
+	end->n_collections = t->n_collections;
+	for (int i = 0; i < t->n_collections; i++) {
+		end->collections[i].target = t->collections[i].target;
+		if (t->collections[i].name &&
+		    !(end->collections[i].name = strdup(t->collections[i].name)))
+			return err_nomem(e);
+	}
+	qsort(end->collections, (size_t)end->n_collections, sizeof(*end->collections), by_name);
+	return 0;
+}
+
+int content_queries(const struct pairs *pairs, const struct content_want *want, json_t *queries,
+		    struct err *e)
+{
+	static const char *const words[] = { "count", "digest", "digest of generated columns" };
+
+	for (int i = 0; i < pairs->n; i++)
+		for (int what = 0; what < N_WHAT; what++)
+			for (int role = 0; role < 2; role++) {
+				AUTO_TEXT struct text sql = TEXT_INIT;
+				struct content content = { .pair = &pairs->pair[i] };
+				struct job j = { &content, want, (enum pg_role)role,
+						 (enum what)what };
+
+				if (!wanted(want, content.pair, j.role, j.what, i))
+					continue;
+				if (job_sql(&sql, &j, e))
+					return -1;
+				queries_add(queries, words[what], content.pair->name, j.role,
+					    text_str(&sql));
+			}
 	return 0;
 }
 

@@ -12,6 +12,8 @@
 #include "verify/pool.h"
 #include "verify/proof.h"
 
+#include <jansson.h>
+
 /* One end of one table. */
 struct content_end {
 	bool has_count, has_tally, has_generated;
@@ -33,12 +35,24 @@ struct content_want {
 	bool counts[2], digests[2];     /* by enum pg_role */
 	const char *const *collections; /* only rows of these, if any; else all */
 	int n_collections;
+	const bool *skip; /* by pair: known already, not read; NULL: none */
+	const bool *expected; /* by pair: the source's is known already; NULL: none */
 };
 
 /* ret[i] belongs to pairs->pair[i]; free with content_free(). Failures are in the ends' `why`. */
 int content_read(struct content **ret, const struct pairs *pairs, const struct pool *pool,
 		 const struct content_want *want, struct err *e) MUST_CHECK;
 void content_free(struct content *c, int n);
+
+/*
+ * Takes over what a proof found in the target (proof.h): its tallies, and the number of rows that
+ * they are of. c was made by content_read() and holds nothing of the target yet.
+ */
+int content_prove(struct content *c, const struct proof_table *t, struct err *e) MUST_CHECK;
+
+/* The SQL that content_read() sends for this `want`, into queries (queries.h). */
+int content_queries(const struct pairs *pairs, const struct content_want *want, json_t *queries,
+		    struct err *e) MUST_CHECK;
 
 /* The WHERE of a collection filter: (col)::text COLLATE "C" IN (...). Empty where there is none. */
 void content_filter(struct text *t, const char *column, const char *const *names, int n);

@@ -127,6 +127,27 @@ static json_t *value(struct pg *pg, const char *sql)
 	return pg_value(pg, sql, &text, &ignored) || !text ? json_null() : finding_string(text);
 }
 
+/* What may not be readable everywhere is null there. */
+static void add_surroundings(json_t *identity, struct pg *pg)
+{
+	static const char *const facts[][2] = {
+		{ "role", "SELECT current_user" },
+		{ "collation_version",
+		  "SELECT pg_catalog.to_jsonb(d) ->> 'datcollversion' FROM pg_catalog.pg_database d"
+		  " WHERE datname = current_database()" },
+		{ "tls", "SELECT version || ', ' || cipher FROM pg_catalog.pg_stat_ssl"
+			 " WHERE pid = pg_backend_pid() AND ssl" },
+		{ "shared_buffers", "SHOW shared_buffers" },
+		{ "effective_cache_size", "SHOW effective_cache_size" },
+		{ "max_connections", "SHOW max_connections" },
+		{ "server_started", "SELECT pg_catalog.to_char(pg_postmaster_start_time() AT TIME ZONE"
+				    " 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(facts); i++)
+		json_object_set_new(identity, facts[i][0], value(pg, facts[i][1]));
+}
+
 json_t *databases_identity(const struct databases *ends, enum pg_role role)
 {
 	const struct catalog *c = ends->catalog[role];
@@ -135,7 +156,7 @@ json_t *databases_identity(const struct databases *ends, enum pg_role role)
 
 	if (!c || !pg)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label",
+	json_t *identity = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label",
 			 finding_string(conn_label(ends->conn[role])), "database",
 			 finding_string(c->database), "server_version",
 			 value(pg, "SHOW server_version"), "encoding", finding_string(c->encoding),
@@ -146,4 +167,11 @@ json_t *databases_identity(const struct databases *ends, enum pg_role role)
 			       "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
 			       " ELSE pg_current_wal_flush_lsn() END"),
 			 "bytes", value(pg, "SELECT pg_database_size(current_database())"));
+	add_surroundings(identity, pg);
+	if (role == PG_SOURCE)
+		json_object_set_new(identity, "snapshot", finding_string(ends->snapshot));
+	json_object_set_new(identity, "isolation",
+			    json_string(role == PG_SOURCE ? "repeatable read, one exported snapshot"
+							  : "read committed"));
+	return identity;
 }

@@ -1,5 +1,7 @@
 #include "verify/finding.h"
 
+#include "common/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,15 +32,17 @@ json_t *finding_string(const char *s)
 void finding_add(json_t *checks, const char *group, const char *object, enum finding_verdict v,
 		 const char *fmt, ...)
 {
-	char sentence[1024];
+	char sentence[1024], now[CLOCK_ISO_LEN];
 	va_list ap;
 
+	clock_iso(now);
 	va_start(ap, fmt);
 	vsnprintf(sentence, sizeof(sentence), fmt, ap);
 	va_end(ap);
-	json_array_append_new(checks, json_pack("{s:s, s:o, s:s, s:o}", "group", group, "object",
-						finding_string(object), "verdict", words[v],
-						"sentence", finding_string(sentence)));
+	json_array_append_new(checks, json_pack("{s:s, s:o, s:s, s:o, s:s}", "group", group,
+						"object", finding_string(object), "verdict",
+						words[v], "sentence", finding_string(sentence),
+						"at", now));
 }
 
 int finding_count(const json_t *checks, const char *group, enum finding_verdict v)

@@ -2,7 +2,8 @@
  * finding - one line of the verifier's judgement: what was looked at, what came of it, in words.
  *
  * Findings are JSON objects in the array "checks" of the report's document:
- *   {"group": "digest", "object": "public.items", "verdict": "fail", "sentence": "...", ...}
+ *   {"group": "digest", "object": "public.items", "verdict": "fail", "sentence": "...",
+ *    "at": "2026-01-31T12:00:00Z", ...}
  * The overall verdict is computed from them alone, so nothing can be found and not count.
  */
 #ifndef VERIFY_FINDING_H
@@ -25,7 +26,8 @@ const char *finding_word(enum finding_verdict v);
 
 /*
  * Appends one finding to `checks`, an array. group is one of: connection, schema, counts, presence,
- * digest, rows, repair, search, latency, smoke, coverage. THREADS: the caller's, one at a time.
+ * digest, rows, repair, totals, search, latency, smoke, coverage. THREADS: the caller's, one at a
+ * time.
  */
 void finding_add(json_t *checks, const char *group, const char *object, enum finding_verdict v,
 		 const char *fmt, ...) PRINTF_LIKE(5, 6);

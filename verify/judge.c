@@ -384,9 +384,9 @@ void judge_waive(json_t *checks, const json_t *waivers, const char *today)
 /* --- the verdict --- */
 
 /* What is told first when several things failed: the data before what stands around it. */
-static const char *const by_weight[] = { "coverage", "rows",     "repair",    "digest",
-					 "counts",   "presence", "schema",    "search",
-					 "smoke",    "latency",  "connection" };
+static const char *const by_weight[] = { "coverage", "rows",     "repair",  "digest",
+					 "counts",   "presence", "totals",  "schema",
+					 "search",   "smoke",    "latency", "connection" };
 
 static const char *first_sentence(const json_t *checks, const char *verdict, char *buf, size_t size)
 {

@@ -1,8 +1,13 @@
 #include "verify/page.h"
 
+#include "verify/appendix.h"
+#include "verify/audit.h"
+#include "verify/brief.h"
 #include "verify/chart.h"
 #include "verify/checklist.h"
+#include "verify/embeddings.h"
 #include "verify/panel.h"
+#include "verify/room.h"
 #include "verify/style.h"
 
 #include <stdio.h>
@@ -10,124 +15,32 @@
 
 #define SHOWN_ROWS 50 /* differing rows of a table on the page; the JSON has more */
 
-static const char *verdict_class(const char *verdict)
-{
-	if (!strcmp(verdict, "PASS"))
-		return "pass";
-	if (!strcmp(verdict, "FAIL"))
-		return "fail";
-	return !strcmp(verdict, "INCONCLUSIVE") ? "inconclusive" : "exceptions";
-}
+/* --- the parts --- */
 
-static void word(struct text *t, const char *w)
-{
-	text_add(t, "<span class=\"w w-");
-	chart_escape(t, w);
-	text_add(t, "\">");
-	chart_escape(t, w);
-	text_add(t, "</span>");
-}
-
-/* --- the top --- */
-
-static void fact_int(struct text *t, json_int_t n, const char *what)
-{
-	text_add(t, "<div><b>");
-	panel_int(t, n);
-	text_addf(t, "</b><span>%s</span></div>", what);
-}
-
-static void search_facts(struct text *t, const json_t *doc)
-{
-	const json_t *index;
-	double recall = 2, ratio = -1;
-	size_t i;
-
-	json_array_foreach(json_object_get(doc, "search"), i, index)
-	{
-		const json_t *point = json_array_get(json_object_get(index, "recall"), 0);
-		const json_t *stats = json_object_get(point, "target");
-		const json_t *r = json_object_get(json_object_get(index, "latency"), "ratio");
-
-		if (json_is_object(stats) && panel_number(stats, "mean") < recall)
-			recall = panel_number(stats, "mean");
-		if (json_is_object(r) && panel_number(r, "median") > ratio)
-			ratio = panel_number(r, "median");
-	}
-	if (recall <= 1)
-		text_addf(t, "<div><b>%.2f %%</b><span>lowest recall in the target</span></div>",
-			  100 * recall);
-	if (ratio > 0)
-		text_addf(t,
-			  "<div><b>%.2f&times;</b><span>slowest search, target to "
-			  "source</span></div>",
-			  ratio);
-}
-
-static json_int_t embeddings_of(const json_t *doc)
-{
-	const json_t *row;
-	json_int_t n = 0;
-	size_t i;
-
-	json_array_foreach(json_object_get(doc, "embeddings"), i, row) n +=
-		json_integer_value(json_object_get(json_object_get(row, "target"), "with"));
-	return n;
-}
-
-static void facts(struct text *t, const json_t *doc)
-{
-	const json_t *c = json_object_get(doc, "coverage");
-
-	text_add(t, "<div class=\"facts\">");
-	fact_int(t, json_integer_value(json_object_get(c, "tables")), "tables");
-	fact_int(t, json_integer_value(json_object_get(c, "rows")), "rows in the target");
-	fact_int(t, json_integer_value(json_object_get(c, "rows_content_checked")),
-		 "rows compared by content");
-	if (json_array_size(json_object_get(doc, "embeddings")) > 0)
-		fact_int(t, embeddings_of(doc), "embeddings");
-	search_facts(t, doc);
-	text_add(t, "</div>");
-}
-
-static void banner(struct text *t, const json_t *doc)
-{
-	const char *verdict = panel_string(doc, "verdict");
-
-	text_add(t, "<h1>neonferry: integrity report");
-	if (panel_string(doc, "run")[0]) {
-		text_add(t, " of run ");
-		panel_field(t, doc, "run");
-	}
-	text_addf(t, "</h1><div class=\"verdict %s\"><b>", verdict_class(verdict));
-	chart_escape(t, verdict);
-	text_add(t, "</b><p>");
-	panel_field(t, doc, "sentence");
-	text_add(t, "</p></div>");
-}
-
-static void nav(struct text *t)
+/* Links to the parts that are there. */
+static void nav(struct text *t, const char *body)
 {
 	static const char *const parts[][2] = {
-		{ "attention", "What needs attention" },
-		{ "tables", "Tables" },
-		{ "collections", "Collections" },
-		{ "embeddings", "Embeddings" },
-		{ "differences", "Differences" },
-		{ "repair", "Repair" },
-		{ "search", "Search" },
-		{ "functions", "Functions" },
-		{ "schema", "Schema" },
-		{ "resources", "Space" },
-		{ "checklist", "Checklist" },
-		{ "checks", "All checks" },
-		{ "who", "Identity" },
-		{ "method", "Method" },
+		{ "attention", "Exceptions" },  { "scope", "Scope" },
+		{ "tables", "Tables" },         { "differences", "Differences" },
+		{ "repair", "Repair" },         { "collections", "Collections" },
+		{ "totals", "Control totals" }, { "embeddings", "Embeddings" },
+		{ "search", "Search" },         { "functions", "Functions" },
+		{ "schema", "Schema" },         { "resources", "Space" },
+		{ "transfer", "The run" },      { "checklist", "Checklists" },
+		{ "checks", "All checks" },     { "who", "Identity" },
+		{ "method", "Method" },         { "reproduce", "Reproduce" },
+		{ "evidence", "Evidence" },
 	};
 
 	text_add(t, "<nav>");
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		text_addf(t, "<a href=\"#%s\">%s</a>", parts[i][0], parts[i][1]);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		char mark[48];
+
+		snprintf(mark, sizeof(mark), "<section id=\"%s\">", parts[i][0]);
+		if (strstr(body, mark))
+			text_addf(t, "<a href=\"#%s\">%s</a>", parts[i][0], parts[i][1]);
+	}
 	text_add(t, "</nav>");
 }
 
@@ -138,7 +51,7 @@ static void check_row(struct text *t, const json_t *check)
 	const json_t *waived = json_object_get(check, "waived");
 
 	text_add(t, "<tr><td>");
-	word(t, panel_string(check, "verdict"));
+	panel_word(t, panel_string(check, "verdict"));
 	text_add(t, "</td><td>");
 	panel_field(t, check, "group");
 	text_add(t, "</td><td class=\"long\"><code>");
@@ -160,19 +73,14 @@ static void check_row(struct text *t, const json_t *check)
 	text_add(t, "</td></tr>");
 }
 
-static int check_rows(struct text *t, const json_t *doc, const char *verdict)
+static void check_rows(struct text *t, const json_t *doc, const char *verdict)
 {
 	const json_t *check;
 	size_t i;
-	int n = 0;
 
 	json_array_foreach(json_object_get(doc, "checks"), i,
 			   check) if (!strcmp(panel_string(check, "verdict"), verdict))
-	{
 		check_row(t, check);
-		n++;
-	}
-	return n;
 }
 
 static const char check_head[] =
@@ -180,28 +88,15 @@ static const char check_head[] =
 	"class=\"stack\"><thead><tr><th>verdict</th><th>what</th><th>object</th>"
 	"<th>finding</th></tr></thead><tbody>";
 
-static void attention(struct text *t, const json_t *doc)
-{
-	struct text rows = TEXT_INIT;
-	int n = check_rows(&rows, doc, "fail") + check_rows(&rows, doc, "unknown") +
-		check_rows(&rows, doc, "warning");
-
-	text_add(t, "<section id=\"attention\"><h2>What needs attention</h2>");
-	if (n == 0)
-		text_add(t, "<p>Nothing.</p>");
-	else
-		text_addf(t, "%s%s</tbody></table></div>", check_head, text_str(&rows));
-	t->failed |= rows.failed;
-	text_done(&rows);
-	text_add(t, "</section>");
-}
-
 static void all_checks(struct text *t, const json_t *doc)
 {
 	text_addf(t,
 		  "<section id=\"checks\"><h2>All checks</h2><details><summary>%zu checks, "
 		  "passed ones and notes included</summary>%s",
 		  json_array_size(json_object_get(doc, "checks")), check_head);
+	check_rows(t, doc, "fail");
+	check_rows(t, doc, "unknown");
+	check_rows(t, doc, "warning");
 	check_rows(t, doc, "pass");
 	check_rows(t, doc, "info");
 	text_add(t, "</tbody></table></div></details></section>");
@@ -246,7 +141,7 @@ static void table_row(struct text *t, const json_t *table)
 		text_add(t, "</span>");
 	}
 	text_add(t, "</th><td>");
-	word(t, panel_string(table, "verdict"));
+	panel_word(t, panel_string(table, "verdict"));
 	text_add(t, "</td>");
 	count_cell(t, rows, 0);
 	count_cell(t, rows, 1);
@@ -271,9 +166,10 @@ static void tables(struct text *t, const json_t *doc)
 		return;
 	text_add(t,
 		 "<section id=\"tables\"><h2>Tables</h2><div class=\"scroll\"><table><thead><tr>"
-		 "<th>table</th><th>contents</th><th>rows, source</th><th>rows, target</th>"
-		 "<th>digest, source</th><th>digest, target</th><th>size</th><th>ms</th><th>ms</th>"
-		 "<th>by</th></tr></thead><tbody>");
+		 "<th>table</th><th>contents</th><th class=\"n\">rows, source</th>"
+		 "<th class=\"n\">rows, target</th><th>digest, source</th><th>digest, target</th>"
+		 "<th class=\"n\">size</th><th class=\"n\">ms, source</th>"
+		 "<th class=\"n\">ms, target</th><th>method</th></tr></thead><tbody>");
 	json_array_foreach(list, i, table) table_row(t, table);
 	text_add(t, "</tbody></table></div></section>");
 }
@@ -427,146 +323,85 @@ static void objects(struct text *t, const json_t *doc)
 	text_add(t, "</tbody></table></div></section>");
 }
 
-static void checklist(struct text *t, const json_t *doc)
+static void checklist_row(struct text *t, const json_t *item)
 {
-	json_t *list = checklist_make(doc);
-	const json_t *item;
-	size_t i;
-
-	text_add(t, "<section id=\"checklist\"><h2>Checklist</h2><div class=\"scroll\"><table "
-		    "class=\"stack\"><tbody>");
-	json_array_foreach(list, i, item)
-	{
-		text_add(t, "<tr><td>");
-		word(t, panel_string(item, "done"));
-		text_add(t, "</td><td class=\"dim\">");
-		panel_field(t, item, "list");
-		text_add(t, "</td><th scope=\"row\">");
-		panel_field(t, item, "item");
-		text_add(t, "</th><td class=\"long\">");
-		panel_field(t, item, "evidence");
-		text_add(t, "</td></tr>");
-	}
-	text_add(t, "</tbody></table></div></section>");
-	json_decref(list);
-}
-
-/* --- who, how --- */
-
-static void identity_row(struct text *t, const json_t *doc, const char *key, const char *name)
-{
-	const json_t *s = json_object_get(doc, "source"), *g = json_object_get(doc, "target");
-
-	text_addf(t, "<tr><th scope=\"row\">%s</th><td class=\"long\">", name);
-	panel_field(t, s, key);
-	text_add(t, "</td><td class=\"long\">");
-	panel_field(t, g, key);
+	text_add(t, "<tr><td>");
+	panel_word(t, panel_string(item, "done"));
+	text_add(t, "</td><th scope=\"row\">");
+	panel_field(t, item, "item");
+	text_add(t, "</th><td class=\"long\">");
+	panel_field(t, item, "evidence");
+	text_add(t, "</td><td class=\"dim\">");
+	brief_time(t, panel_string(item, "at"));
 	text_add(t, "</td></tr>");
 }
 
-static void identity(struct text *t, const json_t *doc)
+/* The document has it where it was written; else it is made now. */
+static void checklist(struct text *t, const json_t *doc)
 {
-	static const char *const keys[][2] = {
-		{ "label", "connection" },      { "database", "database" },
-		{ "server_version", "server" }, { "system_identifier", "system identifier" },
-		{ "pgvector", "pgvector" },     { "encoding", "encoding" },
-		{ "collate", "sort order" },    { "lsn", "position in the log (LSN)" },
-	};
-	const json_t *prints = json_object_get(doc, "fingerprint");
-
-	text_add(t, "<section id=\"who\"><h2>Identity</h2><div "
-		    "class=\"scroll\"><table><thead><tr><th></th>"
-		    "<th>source</th><th>target</th></tr></thead><tbody>");
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		identity_row(t, doc, keys[i][0], keys[i][1]);
-	text_add(t,
-		 "<tr><th scope=\"row\">fingerprint of all contents</th><td class=\"long\"><code>");
-	panel_field(t, prints, "source");
-	text_add(t, "</code></td><td class=\"long\"><code>");
-	panel_field(t, prints, "target");
-	text_add(t, "</code></td></tr></tbody></table></div><p class=\"dim\">");
-	panel_field(t, json_object_get(doc, "tool"), "name");
-	text_add(t, " ");
-	panel_field(t, json_object_get(doc, "tool"), "version");
-	text_add(t, ", ");
-	panel_field(t, doc, "started");
-	text_add(t, " to ");
-	panel_field(t, doc, "ended");
-	text_add(t, " (UTC)");
-	if (panel_string(doc, "command")[0]) {
-		text_add(t, ", <code>");
-		panel_field(t, doc, "command");
-		text_add(t, "</code>");
-	}
-	text_add(t, "</p></section>");
-}
-
-static const char method_text[] =
-	"<section id=\"method\"><h2>Method</h2>"
-	"<p>A row's digest is the SHA-256 of its columns' binary send output in the order of their "
-	"names; a table's is the number of rows and the exact sums of two 64-bit words of those "
-	"hashes. Two tables with the same digest hold the same rows, whatever their order; a wrong "
-	"row "
-	"goes unseen with a probability of about 2<sup>-128</sup>. Both servers compute it; only "
-	"sums "
-	"cross the network. Counts come from scans of their own.</p>"
-	"<p>Exact neighbours are computed in double precision; an answer counts as right when it "
-	"is as "
-	"near as the k-th exact one, within what float arithmetic allows, so equal distances are "
-	"no "
-	"difference. Intervals of recall take the query as the unit. The target's recall passes "
-	"when "
-	"it is with 95&nbsp;% confidence not more than the margin below the source's.</p>"
-	"<p>A sample cannot prove that a rare difference is absent: for contents every row was "
-	"read; "
-	"searches were sampled. What could not be looked at is listed as unknown and never passes. "
-	"Values of rows are left out unless they were asked for.</p>";
-
-static void method(struct text *t, const json_t *doc)
-{
-	const json_t *list = json_object_get(doc, "artifacts"), *file;
+	json_t *list = json_incref(json_object_get(doc, "checklist"));
+	const char *last = "";
+	const json_t *item;
 	size_t i;
 
-	text_add(t, method_text);
-	if (json_array_size(list) > 0)
-		text_add(t, "<h3>Files of this report</h3>");
-	json_array_foreach(list, i, file)
+	list = list ? list : checklist_make(doc);
+	text_add(t,
+		 "<section id=\"checklist\"><h2>Checklists</h2><p class=\"dim\">The lines that "
+		 "people used to tick by hand, with what this report knows of them. <i>Open</i>: "
+		 "not known here, or for people to do.</p>");
+	json_array_foreach(list, i, item)
 	{
-		text_add(t, "<p>");
-		panel_field(t, file, "path");
-		text_add(t, " <code>sha256:");
-		panel_field(t, file, "sha256");
-		text_add(t, "</code></p>");
+		if (strcmp(last, panel_string(item, "list")) != 0) {
+			text_add(t, *last ? "</tbody></table></div><h3>" : "<h3>");
+			panel_field(t, item, "list");
+			text_add(t, "</h3><div class=\"scroll\"><table class=\"stack "
+				    "checklist\"><tbody>");
+		}
+		last = panel_string(item, "list");
+		checklist_row(t, item);
 	}
-	text_add(t, "</section>");
+	text_add(t, *last ? "</tbody></table></div></section>" : "</section>");
+	json_decref(list);
+}
+
+/* --- all of it --- */
+
+static void body(struct text *t, const json_t *doc)
+{
+	audit_exceptions(t, doc);
+	differences(t, doc);
+	panel_repair(t, doc);
+	audit_scope(t, doc);
+	tables(t, doc);
+	panel_collections(t, doc);
+	audit_totals(t, doc);
+	embeddings_render(t, doc);
+	panel_search(t, doc);
+	panel_functions(t, doc);
+	objects(t, doc);
+	room_resources(t, doc);
+	room_transfer(t, doc);
+	checklist(t, doc);
+	all_checks(t, doc);
+	appendix_render(t, doc);
 }
 
 void page_render(struct text *t, const json_t *doc)
 {
+	AUTO_TEXT struct text parts = TEXT_INIT;
+
+	body(&parts, doc);
+	t->failed |= parts.failed;
 	text_add(t, "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">"
 		    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
 		    "<meta name=\"color-scheme\" content=\"light dark\"><title>");
 	panel_field(t, doc, "verdict");
 	text_add(t, " &ndash; neonferry integrity report</title><style>");
 	text_add(t, style_css);
+	text_add(t, style_css_more);
 	text_add(t, "</style></head><body><main>");
-	banner(t, doc);
-	facts(t, doc);
-	nav(t);
-	attention(t, doc);
-	tables(t, doc);
-	panel_collections(t, doc);
-	panel_embeddings(t, doc);
-	differences(t, doc);
-	panel_repair(t, doc);
-	panel_search(t, doc);
-	panel_functions(t, doc);
-	objects(t, doc);
-	panel_resources(t, doc);
-	panel_transfer(t, doc);
-	checklist(t, doc);
-	all_checks(t, doc);
-	identity(t, doc);
-	method(t, doc);
+	brief_render(t, doc);
+	nav(t, text_str(&parts));
+	text_addn(t, text_str(&parts), parts.len);
 	text_add(t, "</main></body></html>\n");
 }

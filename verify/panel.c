@@ -53,13 +53,38 @@ void panel_field(struct text *t, const json_t *object, const char *key)
 	chart_escape(t, panel_string(object, key));
 }
 
+void panel_word(struct text *t, const char *w)
+{
+	text_add(t, "<span class=\"w w-");
+	chart_escape(t, w);
+	text_add(t, "\">");
+	chart_escape(t, w);
+	text_add(t, "</span>");
+}
+
+void panel_digits(struct text *t, const char *number)
+{
+	const char *p = number + (*number == '-');
+	size_t whole = strspn(p, "0123456789");
+
+	text_addn(t, number, (size_t)(p - number));
+	if (whole == 0) /* NaN, Infinity */
+		chart_escape(t, p);
+	for (size_t i = 0; i < whole; i++) {
+		text_add(t, i > 0 && (whole - i) % 3 == 0 ? "," : "");
+		text_addn(t, p + i, 1);
+	}
+	if (whole > 0)
+		chart_escape(t, p + whole);
+}
+
 void panel_legend(struct text *t)
 {
 	text_add(t,
 		 "<p class=\"legend\"><i class=\"ks\"></i> source <i class=\"kt\"></i> target</p>");
 }
 
-static void integer_cell(struct text *t, const json_t *value)
+void panel_integer_cell(struct text *t, const json_t *value)
 {
 	text_add(t, "<td class=\"n\">");
 	if (json_is_integer(value))
@@ -78,7 +103,7 @@ static void number_cell(struct text *t, const char *fmt, const json_t *value)
 	text_addf(t, "<td class=\"n\">%s</td>", buf);
 }
 
-static const char *collection_name(const json_t *row, const char *key)
+const char *panel_collection(const json_t *row, const char *key)
 {
 	const char *name = json_string_value(json_object_get(row, key));
 
@@ -105,7 +130,7 @@ static void table_collections(struct text *t, const json_t *table)
 	for (size_t i = 0; i < n && i < MAX_BARS; i++) {
 		const json_t *c = json_array_get(list, i);
 
-		rows[i] = (struct chart_pair){ collection_name(c, "name"), row_count(c, 0),
+		rows[i] = (struct chart_pair){ panel_collection(c, "name"), row_count(c, 0),
 					       row_count(c, 1) };
 	}
 	text_add(t, "<h3>");
@@ -133,101 +158,6 @@ void panel_collections(struct text *t, const json_t *doc)
 	text_add(t, "<section id=\"collections\"><h2>Rows per collection</h2>");
 	panel_legend(t);
 	json_array_foreach(json_object_get(doc, "tables"), i, table) table_collections(t, table);
-	text_add(t, "</section>");
-}
-
-/* --- embeddings --- */
-
-static void embedding_row(struct text *t, const json_t *row)
-{
-	const json_t *s = json_object_get(row, "source"), *g = json_object_get(row, "target");
-	static const char *const keys[] = { "with", "without", "zero", "duplicates", "unit" };
-
-	text_add(t, "<tr><th scope=\"row\">");
-	panel_field(t, row, "table");
-	text_add(t, ".");
-	panel_field(t, row, "column");
-	text_add(t, "</th><td>");
-	chart_escape(t, json_is_true(json_object_get(row, "divided"))
-				? collection_name(row, "collection")
-				: "");
-	text_add(t, "</td>");
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		integer_cell(t, json_object_get(s, keys[i]));
-		integer_cell(t, json_object_get(g, keys[i]));
-	}
-	integer_cell(t, json_object_get(g, "max_dims"));
-	text_add(t, "</tr>");
-}
-
-static const double *quantiles(const json_t *end, double *room)
-{
-	const json_t *q = json_object_get(end, "norm_quantiles");
-
-	if (json_array_size(q) != 21)
-		return NULL;
-	for (size_t i = 0; i < 21; i++)
-		room[i] = json_number_value(json_array_get(q, i));
-	return room;
-}
-
-static bool same_column(const json_t *a, const json_t *b)
-{
-	return !strcmp(panel_string(a, "table"), panel_string(b, "table")) &&
-	       !strcmp(panel_string(a, "column"), panel_string(b, "column"));
-}
-
-/* The groups of one column from `first` on, on an axis of their own. Returns the next column's. */
-static size_t norm_chart(struct text *t, const json_t *list, size_t first)
-{
-	double *room = calloc((size_t)MAX_BARS * 42, sizeof(*room));
-	const json_t *lead = json_array_get(list, first);
-	struct chart_box boxes[MAX_BARS];
-	size_t i = first;
-	int n = 0;
-
-	for (; i < json_array_size(list) && same_column(lead, json_array_get(list, i)); i++) {
-		const json_t *row = json_array_get(list, i);
-		double *s = room + (size_t)n * 42;
-
-		if (!room || n == MAX_BARS)
-			continue;
-		boxes[n].label = json_is_true(json_object_get(row, "divided"))
-					 ? collection_name(row, "collection")
-					 : panel_string(row, "column");
-		boxes[n].source = quantiles(json_object_get(row, "source"), s);
-		boxes[n].target = quantiles(json_object_get(row, "target"), s + 21);
-		n += boxes[n].source || boxes[n].target;
-	}
-	if (n > 0) {
-		text_add(t, "<h3>Lengths of the vectors of ");
-		panel_field(t, lead, "table");
-		text_add(t, "</h3><figure>");
-		chart_boxes(t, "norm of the vectors: 5 to 95 percent, box 25 to 75, line 50", boxes,
-			    n);
-		text_add(t, "</figure>");
-	}
-	free(room);
-	return i;
-}
-
-void panel_embeddings(struct text *t, const json_t *doc)
-{
-	const json_t *list = json_object_get(doc, "embeddings"), *row;
-	size_t i;
-
-	if (json_array_size(list) == 0)
-		return;
-	text_add(t, "<section id=\"embeddings\"><h2>Embeddings</h2>");
-	panel_legend(t);
-	text_add(t, "<div class=\"scroll\"><table><thead><tr><th>column</th><th>collection</th>"
-		    "<th colspan=\"2\">with</th><th colspan=\"2\">without</th>"
-		    "<th colspan=\"2\">zero</th><th colspan=\"2\">duplicates</th>"
-		    "<th colspan=\"2\">length&nbsp;1</th><th>dimensions</th></tr></thead><tbody>");
-	json_array_foreach(list, i, row) embedding_row(t, row);
-	text_add(t, "</tbody></table></div><p class=\"dim\">Source left, target right.</p>");
-	for (i = 0; i < json_array_size(list);)
-		i = norm_chart(t, list, i);
 	text_add(t, "</section>");
 }
 
@@ -288,8 +218,8 @@ static void recall_row(struct text *t, const json_t *point)
 		number_cell(t, "%.4f", json_object_get(s, keys[i]));
 		number_cell(t, "%.4f", json_object_get(g, keys[i]));
 	}
-	integer_cell(t, json_object_get(s, "zero"));
-	integer_cell(t, json_object_get(g, "zero"));
+	panel_integer_cell(t, json_object_get(s, "zero"));
+	panel_integer_cell(t, json_object_get(g, "zero"));
 	number_cell(t, "%+.4f", json_object_get(paired, "mean"));
 	number_cell(t, "%+.4f", json_object_get(paired, "lower95"));
 	text_add(t, "</tr>");
@@ -472,113 +402,10 @@ void panel_functions(struct text *t, const json_t *doc)
 		text_add(t, "<tr><th scope=\"row\">");
 		panel_field(t, row, "function");
 		text_add(t, "()</th>");
-		integer_cell(t, json_object_get(row, "calls"));
-		integer_cell(t, json_object_get(row, "same"));
-		integer_cell(t, json_object_get(row, "rows"));
+		panel_integer_cell(t, json_object_get(row, "calls"));
+		panel_integer_cell(t, json_object_get(row, "same"));
+		panel_integer_cell(t, json_object_get(row, "rows"));
 		text_add(t, "</tr>");
 	}
 	text_add(t, "</tbody></table></div></section>");
-}
-
-/* --- resources --- */
-
-static void size_cell(struct text *t, const json_t *value)
-{
-	text_add(t, "<td class=\"n\">");
-	if (json_is_number(value))
-		panel_bytes(t, json_number_value(value));
-	else
-		text_add(t, "&ndash;");
-	text_add(t, "</td>");
-}
-
-static void resource_row(struct text *t, const json_t *row)
-{
-	const json_t *heap = json_object_get(row, "heap"), *index = json_object_get(row, "indexes");
-
-	text_add(t, "<tr><th scope=\"row\">");
-	panel_field(t, row, "table");
-	text_add(t, "</th>");
-	size_cell(t, json_array_get(heap, 0));
-	size_cell(t, json_array_get(heap, 1));
-	size_cell(t, json_array_get(index, 0));
-	size_cell(t, json_array_get(index, 1));
-	size_cell(t, json_object_get(row, "as_vector"));
-	size_cell(t, json_object_get(row, "as_halfvec"));
-	text_add(t, "</tr>");
-}
-
-void panel_resources(struct text *t, const json_t *doc)
-{
-	const json_t *r = json_object_get(doc, "resources");
-	const json_t *connections = json_object_get(r, "connections"), *row;
-	size_t i;
-
-	if (!json_is_object(r))
-		return;
-	text_add(
-		t,
-		"<section id=\"resources\"><h2>Space and connections</h2><div "
-		"class=\"scroll\"><table>"
-		"<thead><tr><th>table</th><th colspan=\"2\">heap and TOAST</th>"
-		"<th colspan=\"2\">indexes</th><th>its embeddings as vector</th><th>as halfvec</th>"
-		"</tr></thead><tbody>");
-	json_array_foreach(json_object_get(r, "tables"), i, row) resource_row(t, row);
-	text_add(t, "</tbody></table></div><p>Connections in use, of those there may be:");
-	for (int end = 0; end < 2; end++) {
-		const json_t *c = json_object_get(connections, end ? "target" : "source");
-
-		if (json_is_array(c))
-			text_addf(t, " %s %lld of %lld;", end ? "target" : "source",
-				  (long long)json_integer_value(json_array_get(c, 0)),
-				  (long long)json_integer_value(json_array_get(c, 1)));
-	}
-	text_add(t, "</p></section>");
-}
-
-/* --- the transfer, where the report is of a run --- */
-
-static void rate_chart(struct text *t, const json_t *samples)
-{
-	size_t n = json_array_size(samples);
-	double *x = calloc(2 * n + 2, sizeof(*x)), *y = x ? x + n + 1 : NULL;
-
-	for (size_t i = 0; x && i < n; i++) {
-		const json_t *sample = json_array_get(samples, i);
-
-		x[i] = json_number_value(json_array_get(sample, 0));
-		y[i] = json_number_value(json_array_get(sample, 1));
-	}
-	if (x && n > 1) {
-		text_add(t, "<figure>");
-		chart_area(t, "throughput over the run", "s", "MB/s", x, y, (int)n);
-		text_add(t, "</figure>");
-	}
-	free(x);
-}
-
-void panel_transfer(struct text *t, const json_t *doc)
-{
-	const json_t *transfer = json_object_get(doc, "transfer"), *ms;
-	const json_t *timings = json_object_get(json_object_get(transfer, "summary"), "timings_ms");
-	const char *phase;
-
-	if (!json_is_object(transfer))
-		return;
-	text_add(t, "<section id=\"transfer\"><h2>The run</h2>");
-	rate_chart(t, json_object_get(transfer, "samples"));
-	if (json_object_size(timings) > 0) {
-		text_add(t, "<div "
-			    "class=\"scroll\"><table><thead><tr><th>phase</th><th>seconds</th></tr>"
-			    "</thead><tbody>");
-		json_object_foreach((json_t *)(uintptr_t)timings, phase, ms)
-		{
-			text_add(t, "<tr><th scope=\"row\">");
-			chart_escape(t, phase);
-			text_addf(t, "</th><td class=\"n\">%.2f</td></tr>",
-				  json_number_value(ms) / 1e3);
-		}
-		text_add(t, "</tbody></table></div>");
-	}
-	text_add(t, "</section>");
 }

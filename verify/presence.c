@@ -2,6 +2,7 @@
 
 #include "verify/content.h"
 #include "verify/finding.h"
+#include "verify/queries.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -247,6 +248,33 @@ int presence_read(struct presence_list *ret, const struct pairs *pairs,
 	return 0;
 }
 
+int presence_queries(const struct presence_list *list, const struct catalog *const catalogs[2],
+		     const char *const *collections, int n_collections, json_t *queries,
+		     struct err *e)
+{
+	for (int i = 0; i < list->n; i++)
+		for (int role = 0; role < 2; role++) {
+			struct presence_column *c = &list->columns[i];
+			const struct extension *x = NULL;
+			AUTO_TEXT struct text sql = TEXT_INIT;
+			AUTO_TEXT struct text name = TEXT_INIT;
+
+			if (c->column[role] && catalogs[role])
+				x = catalog_extension(catalogs[role], "vector");
+			if (!x)
+				continue;
+			struct job j = { c, (enum pg_role)role, x->schema, collections,
+					 n_collections };
+
+			text_addf(&name, "%s.%s", c->pair->name, c->column[role]->name);
+			if (presence_sql(&sql, &j, e) || text_check(&name, e))
+				return -1;
+			queries_add(queries, "embeddings", text_str(&name), (enum pg_role)role,
+				    text_str(&sql));
+		}
+	return 0;
+}
+
 void presence_free(struct presence_list *p)
 {
 	for (int i = 0; i < p->n; i++)
@@ -254,6 +282,41 @@ void presence_free(struct presence_list *p)
 			groups_free(p->columns[i].groups[role], p->columns[i].n[role]);
 	free(p->columns);
 	*p = (struct presence_list){ .n = 0 };
+}
+
+/* --- the histogram of the norms --- */
+
+/* The share of vectors up to v, linear between the quantiles. */
+static double share_below(const double *q, double v)
+{
+	int i = 0;
+
+	while (i < PRESENCE_QUANTILES && q[i] < v)
+		i++;
+	if (i == 0)
+		return 0;
+	if (i == PRESENCE_QUANTILES)
+		return 1;
+	return (i - 1 + (v - q[i - 1]) / (q[i] - q[i - 1])) / (PRESENCE_QUANTILES - 1);
+}
+
+/* {low, high, shares}: bars of one width. NULL where there is nothing to draw. */
+static json_t *histogram_json(const struct presence *g)
+{
+	double low = g->norm[0], high = g->norm[PRESENCE_QUANTILES - 1], before = 0;
+	json_t *shares;
+
+	if (g->with == 0 || !isfinite(low) || !isfinite(high))
+		return json_null();
+	shares = json_array();
+	for (int i = 1; i <= PRESENCE_BARS; i++) {
+		double edge = low + (high - low) * i / PRESENCE_BARS;
+		double below = i == PRESENCE_BARS ? 1 : share_below(g->norm, edge);
+
+		json_array_append_new(shares, json_real(below - before));
+		before = below;
+	}
+	return json_pack("{s:f, s:f, s:o}", "low", low, "high", high, "shares", shares);
 }
 
 /* --- judging --- */
@@ -266,7 +329,7 @@ static json_t *group_json(const struct presence *g)
 		json_decref(norms);
 		return json_null();
 	}
-	for (int i = 0; g->with > 0 && i < PRESENCE_QUANTILES; i++)
+	for (int i = 0; g->with > 0 && i < PRESENCE_QUANTILES; i += PRESENCE_SHOWN)
 		json_array_append_new(norms,
 				      isfinite(g->norm[i]) ? json_real(g->norm[i]) : json_null());
 	value = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o}", "rows",
@@ -275,6 +338,7 @@ static json_t *group_json(const struct presence *g)
 			  "not_finite", (json_int_t)g->not_finite, "unit", (json_int_t)g->unit,
 			  "duplicates", (json_int_t)(g->with - g->distinct), "min_dims",
 			  g->min_dims, "max_dims", g->max_dims, "norm_quantiles", norms);
+	json_object_set_new(value, "norm_histogram", histogram_json(g));
 	return value;
 }
 

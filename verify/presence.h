@@ -13,8 +13,10 @@
 
 #include <jansson.h>
 
-/* Quantiles of the norm: 0, 0.05, ..., 1. */
-#define PRESENCE_QUANTILES 21
+/* Quantiles of the norm: 0, 0.01, ..., 1; every fifth is in the report, and bars made of all. */
+#define PRESENCE_QUANTILES 101
+#define PRESENCE_SHOWN     5
+#define PRESENCE_BARS      24
 
 struct presence {
 	char *collection; /* NULL: rows without one */
@@ -45,6 +47,11 @@ int presence_read(struct presence_list *ret, const struct pairs *pairs,
 		  const struct catalog *const catalogs[2], const struct pool *pool,
 		  const char *const *collections, int n_collections, struct err *e) MUST_CHECK;
 void presence_free(struct presence_list *p);
+
+/* The SQL that presence_read() sends, into queries (queries.h). */
+int presence_queries(const struct presence_list *list, const struct catalog *const catalogs[2],
+		     const char *const *collections, int n_collections, json_t *queries,
+		     struct err *e) MUST_CHECK;
 
 /*
  * Compares both ends group by group and adds findings to checks, and to `collections` one object a

@@ -2,8 +2,10 @@
 
 #include "common/file.h"
 #include "verify/chart.h"
+#include "verify/checklist.h"
 #include "verify/page.h"
 #include "verify/panel.h"
+#include "verify/queries.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +125,28 @@ static void markdown_table(struct text *t, const json_t *table)
 	text_addf(t, "%s |\n", panel_string(table, "verdict"));
 }
 
+static void markdown_proof(struct text *t, const json_t *doc)
+{
+	const json_t *c = json_object_get(doc, "coverage");
+	const json_t *prints = json_object_get(doc, "fingerprint");
+	const char *s = panel_string(prints, "source"), *g = panel_string(prints, "target");
+
+	if (json_is_object(c)) {
+		text_add(t, "\nCompared by content: ");
+		panel_int(t, json_integer_value(json_object_get(c, "rows_content_checked")));
+		text_add(t, " of ");
+		panel_int(t, json_integer_value(json_object_get(c, "rows")));
+		text_addf(t, " rows; control totals of %zu tables.",
+			  json_array_size(json_object_get(doc, "totals")));
+	}
+	if (g[0])
+		text_addf(t, "\nFingerprint%s: `%s`%s%s%s\n",
+			  s[0] && !strcmp(s, g) ? " of both ends" : " of the target", g,
+			  s[0] && strcmp(s, g) != 0 ? ", of the source: `" : "",
+			  s[0] && strcmp(s, g) != 0 ? s : "",
+			  s[0] && strcmp(s, g) != 0 ? "`" : "");
+}
+
 void report_markdown(struct text *t, const json_t *doc)
 {
 	const json_t *table;
@@ -144,6 +168,7 @@ void report_markdown(struct text *t, const json_t *doc)
 	}
 	text_add(t, "| table | rows, source | rows, target | contents |\n|---|--:|--:|---|\n");
 	json_array_foreach(json_object_get(doc, "tables"), i, table) markdown_table(t, table);
+	markdown_proof(t, doc);
 	text_addf(t, "\n%d checks passed. Started %s, ended %s.\n", count_verdict(doc, "pass"),
 		  panel_string(doc, "started"), panel_string(doc, "ended"));
 }
@@ -177,6 +202,38 @@ static int write_one(const char *dir, const char *name,
 	return list ? note_file(list, path, e) : 0;
 }
 
+static void render_queries(struct text *t, const json_t *doc)
+{
+	queries_file(t, json_object_get(doc, "queries"));
+}
+
+/* As sha256sum writes and checks it; the page itself included, which cannot name its own sum. */
+static int write_sums(const char *dir, const json_t *list, struct err *e)
+{
+	AUTO(free) char *page = file_path(dir, "report.html");
+	AUTO(free) char *path = file_path(dir, "SHA256SUMS");
+	AUTO_TEXT struct text t = TEXT_INIT;
+	const json_t *file;
+	char hex[65];
+	size_t i;
+
+	if (!page || !path)
+		return err_nomem(e);
+	if (file_sha256(page, hex, e))
+		return -1;
+	json_array_foreach(list, i, file)
+	{
+		AUTO(free) char *there = file_path(dir, panel_string(file, "path"));
+
+		/* A report rendered into another folder leaves differences.ndjson where it was. */
+		if (there && file_exists(there))
+			text_addf(&t, "%s  %s\n", panel_string(file, "sha256"),
+				  panel_string(file, "path"));
+	}
+	text_addf(&t, "%s  report.html\n", hex);
+	return text_check(&t, e) ? -1 : file_write(path, text_str(&t), t.len, e);
+}
+
 int report_write(const char *dir, json_t *doc, const char *diff_file, const char *repair_file,
 		 struct err *e)
 {
@@ -184,23 +241,27 @@ int report_write(const char *dir, json_t *doc, const char *diff_file, const char
 	json_t *list = json_array();
 
 	json_object_set_new(doc, "artifacts", list);
+	json_object_set_new(doc, "checklist", checklist_make(doc));
 	if (!json)
 		return err_nomem(e);
 	if (file_mkdir(dir, e) ||
 	    (diff_file && file_exists(diff_file) && note_file(list, diff_file, e)) ||
 	    (repair_file && file_exists(repair_file) && note_file(list, repair_file, e)) ||
+	    write_one(dir, "queries.sql", render_queries, doc, list, e) ||
 	    write_one(dir, "report.junit.xml", report_junit, doc, list, e) ||
 	    write_one(dir, "report.md", report_markdown, doc, list, e) ||
 	    file_write_json(json, doc, e) || note_file(list, json, e) ||
-	    write_one(dir, "report.html", report_html, doc, NULL, e))
+	    write_one(dir, "report.html", report_html, doc, NULL, e) || write_sums(dir, list, e))
 		return err_note(e, "writing the report into %s", dir);
 	return 0;
 }
 
-void report_add_transfer(json_t *doc, const json_t *summary, const json_t *samples)
+void report_add_transfer(json_t *doc, const json_t *summary, const json_t *samples,
+			 const json_t *run)
 {
 	json_object_set_new(doc, "transfer",
-			    json_pack("{s:o, s:o}", "summary",
+			    json_pack("{s:o, s:o, s:o}", "summary",
 				      summary ? json_deep_copy(summary) : json_null(), "samples",
-				      samples ? json_deep_copy(samples) : json_array()));
+				      samples ? json_deep_copy(samples) : json_array(), "run",
+				      run ? json_deep_copy(run) : json_null()));
 }

@@ -18,17 +18,19 @@ void report_junit(struct text *t, const json_t *doc);
 void report_markdown(struct text *t, const json_t *doc);
 
 /*
- * Writes report.html, report.json, report.junit.xml and report.md into dir (made if missing), each
- * replaced whole. doc gets "artifacts": the names and SHA-256 of the other files, and of diff_file
- * and repair_file (each may be NULL, or missing) as they are on disk.
+ * Writes report.html, report.json, report.junit.xml, report.md, queries.sql and SHA256SUMS into dir
+ * (made if missing), each replaced whole. doc gets "checklist", and "artifacts": the names and
+ * SHA-256 of the other files, and of diff_file and repair_file (each may be NULL, or missing) as
+ * they are on disk.
  */
 int report_write(const char *dir, json_t *doc, const char *diff_file, const char *repair_file,
 		 struct err *e) MUST_CHECK;
 
 /*
- * Adds "transfer" to the document of a run: its summary document as it is, and samples of the rate
- * from its event log (either may be NULL). Borrowed.
+ * Adds "transfer" to the document of a run: its summary document as it is, samples of the rate, and
+ * what its folder tells of it ("run"): any may be NULL. Borrowed.
  */
-void report_add_transfer(json_t *doc, const json_t *summary, const json_t *samples);
+void report_add_transfer(json_t *doc, const json_t *summary, const json_t *samples,
+			 const json_t *run);
 
 #endif

@@ -10,10 +10,15 @@
 #include <jansson.h>
 
 /*
- * {tables: [{table, heap: [s, t], indexes: [s, t], as_vector, as_halfvec}], connections: {source:
- * [used, limit], target: ...}} for tables with a vector column. embeddings: the report's, for the
- * numbers of vectors and dimensions. New reference; JSON null where nothing could be read.
+ * {tables: [{table, heap: [s, t], indexes: [s, t], as_vector, as_halfvec}] for tables with a vector
+ * column, vector_indexes: [{table, index, method, type, rows, dims, bytes: [s, t], as_vector,
+ * as_halfvec}], connections: {source: [used, limit], target: ...}, sessions: {source: {limit,
+ * reserved, used, active, idle, idle_in_transaction, neonferry, slots, slots_limit}, target: ...},
+ * jobs}. embeddings: the report's, for the numbers of vectors and dimensions, or NULL. jobs:
+ * sessions an end that the verification itself may open. New reference; null where nothing could
+ * be read.
  */
-json_t *resources_read(struct pg *const pg[2], const struct pairs *pairs, const json_t *embeddings);
+json_t *resources_read(struct pg *const pg[2], const struct pairs *pairs, const json_t *embeddings,
+		       int jobs);
 
 #endif

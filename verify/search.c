@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "verify/finding.h"
 #include "verify/latency.h"
+#include "verify/queries.h"
 #include "verify/queryset.h"
 #include "verify/recall.h"
 #include "verify/searchfn.h"
@@ -189,6 +190,22 @@ static int measure(struct pg *const pg[2], const struct annindex *x, const struc
 	return latency_measure(pg, x, q, &latency, checks, out, e);
 }
 
+static int note_queries(struct pg *const pg[2], const struct annindex *x, json_t *queries,
+			struct err *e)
+{
+	for (int role = 0; queries && role < 2; role++) {
+		AUTO_TEXT struct text sql = TEXT_INIT;
+
+		if (!pg[role])
+			continue;
+		queryset_search_sql(&sql, x, (enum pg_role)role, SEARCH_K + 1);
+		if (text_check(&sql, e))
+			return -1;
+		queries_add(queries, "search", x->label, (enum pg_role)role, text_str(&sql));
+	}
+	return 0;
+}
+
 static int check_index(struct pg *const pg[2], const struct annindex *x,
 		       const struct search_settings *s, json_t *checks, json_t *list, struct err *e)
 {
@@ -203,7 +220,9 @@ static int check_index(struct pg *const pg[2], const struct annindex *x,
 	} else if (rc == 0) {
 		out = index_json(x, &q, s);
 		json_array_append_new(list, out);
-		rc = measure(ends, x, &q, s, checks, out, e);
+		rc = note_queries(ends, x, s->queries, e);
+		if (rc == 0)
+			rc = measure(ends, x, &q, s, checks, out, e);
 	}
 	queryset_done(&q);
 	return rc;

@@ -21,6 +21,7 @@ struct search_settings {
 	struct events *events;
 	void (*progress)(void *ctx, int done, int total); /* may be NULL */
 	void *progress_ctx;
+	json_t *queries; /* where the SQL is noted (queries.h); may be NULL */
 };
 
 /*

@@ -46,8 +46,33 @@ const struct proof_table *tables_expected(const struct verification *v, const st
 	return NULL;
 }
 
+/*
+ * What a proof has just found in the target is not read again. A table that was not among the
+ * moved ones, such as a materialized view, is not judged.
+ */
+static int read_proven(struct verification *v, struct content_want *want, struct err *e)
+{
+	AUTO(free) bool *skip = malloc((size_t)v->pairs.n + 1);
+
+	if (!skip)
+		return err_nomem(e);
+	memset(skip, true, (size_t)v->pairs.n + 1);
+	want->skip = skip;
+	if (content_read(&v->content, &v->pairs, &v->pool, want, e))
+		return -1;
+	for (int i = 0; i < v->pairs.n; i++) {
+		const struct proof_table *t = tables_expected(v, &v->pairs.pair[i]);
+
+		if (t && content_prove(&v->content[i], t, e))
+			return -1;
+		skip[i] = !t;
+	}
+	return content_queries(&v->pairs, want, v->queries, e);
+}
+
 static int read_content(struct verification *v, struct err *e)
 {
+	AUTO(free) bool *expected = calloc((size_t)v->pairs.n + 1, sizeof(*expected));
 	bool source = v->ends.plain[PG_SOURCE] != NULL;
 	struct content_want want = {
 		.counts = { source && verification_asked(v, VERIFY_COUNTS | VERIFY_DIGEST), true },
@@ -61,7 +86,16 @@ static int read_content(struct verification *v, struct err *e)
 	v->pool.snapshot = v->ends.snapshot;
 	content_free(v->content, v->pairs.n);
 	v->content = NULL;
-	return content_read(&v->content, &v->pairs, &v->pool, &want, e);
+	if (!expected)
+		return err_nomem(e);
+	for (int i = 0; i < v->pairs.n; i++)
+		expected[i] = tables_expected(v, &v->pairs.pair[i]) != NULL;
+	want.expected = expected;
+	if (v->settings->proven)
+		return read_proven(v, &want, e);
+	if (content_read(&v->content, &v->pairs, &v->pool, &want, e))
+		return -1;
+	return content_queries(&v->pairs, &want, v->queries, e);
 }
 
 /* --- which rows --- */
@@ -157,6 +191,14 @@ static void settle_counts(const struct verification *v, const struct content *c,
 	json_object_set_new(row, "verdict", json_string("settled"));
 }
 
+static bool is_judged(const struct verification *v, const struct pair *p,
+		      const struct proof_table *expected)
+{
+	if (v->settings->proven)
+		return expected != NULL;
+	return v->settings->n_collections == 0 || p->collection_column;
+}
+
 static int judge_contents(struct comparison_work *w, struct err *e)
 {
 	struct verification *v = w->v;
@@ -170,7 +212,7 @@ static int judge_contents(struct comparison_work *w, struct err *e)
 		bool different = false;
 		json_t *row;
 
-		if (v->settings->n_collections > 0 && !p->collection_column)
+		if (!is_judged(v, p, in.expected))
 			continue;
 		row = judge_table(&in, v->checks, &different);
 		json_array_append_new(v->tables, row);
@@ -449,7 +491,11 @@ static int compare_anew(struct comparison_work *w, json_t *out, json_t *repaired
 	*w = (struct comparison_work){ .v = w->v };
 	json_object_set_new(out, "before", cut_findings(w->v->checks, from));
 	json_array_clear(w->v->tables);
-	if (databases_renew(&w->v->ends, w->v->settings->stop, e) || compare(w, e))
+	json_array_clear(w->v->queries);
+	if (databases_renew(&w->v->ends, w->v->settings->stop, e))
+		return -1;
+	json_object_set_new(w->v->doc, "source", databases_identity(&w->v->ends, PG_SOURCE));
+	if (compare(w, e))
 		return -1;
 	json_array_extend(w->v->checks, repaired);
 	return 0;
@@ -495,7 +541,7 @@ int tables_check(struct verification *v, struct err *e)
 	return 0;
 }
 
-void tables_soften_presence(const struct verification *v)
+void tables_soften(const struct verification *v, const char *group)
 {
 	const json_t *table;
 	size_t i;
@@ -506,8 +552,8 @@ void tables_soften_presence(const struct verification *v)
 
 		if (verdict && strcmp(verdict, "different") != 0)
 			judge_soften(
-				v->checks, "presence",
-				json_string_value(json_object_get(table, "name")), FINDING_WARNING,
+				v->checks, group, json_string_value(json_object_get(table, "name")),
+				FINDING_WARNING,
 				"the numbers are of two moments, and rows are written meanwhile");
 	}
 }

@@ -16,7 +16,7 @@ struct verification {
 	struct pool pool;
 	struct content *content;
 	struct flagged_store *store; /* rows to look at again, or to repair; or NULL */
-	json_t *doc, *checks, *tables;
+	json_t *doc, *checks, *tables, *queries;
 	const char *phase;
 };
 

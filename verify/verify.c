@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "verify/databases.h"
+#include "verify/document.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/parity.h"
@@ -10,6 +11,7 @@
 #include "verify/search.h"
 #include "verify/smoke.h"
 #include "verify/tables.h"
+#include "verify/totals.h"
 #include "verify/verification.h"
 
 #include <stdio.h>
@@ -30,6 +32,10 @@ static int check_schema(struct verification *r, struct err *e)
 {
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	json_t *objects = json_array();
+	/* A source that goes on writing is ahead of what its snapshot held: no fault of the target.
+	 */
+	struct pg *sequences[2] = { r->settings->proven ? NULL : r->ends.plain[PG_SOURCE],
+				    r->ends.plain[PG_TARGET] };
 	struct err failed = ERR_INIT;
 
 	verification_begin(r, "schema");
@@ -39,7 +45,7 @@ static int check_schema(struct verification *r, struct err *e)
 	    verification_tolerate(r, "schema", "definitions", &failed, e))
 		return -1;
 	failed = ERR_INIT;
-	if (!is_filtered(r) && parity_sequences(r->ends.plain, catalogs, r->checks, &failed) &&
+	if (!is_filtered(r) && parity_sequences(sequences, catalogs, r->checks, &failed) &&
 	    verification_tolerate(r, "schema", "sequences", &failed, e))
 		return -1;
 	return 0;
@@ -47,11 +53,36 @@ static int check_schema(struct verification *r, struct err *e)
 
 /* --- the other levels --- */
 
+static int check_totals(struct verification *r, struct err *e)
+{
+	const struct catalog *s = r->ends.catalog[PG_SOURCE], *t = r->ends.catalog[PG_TARGET];
+	struct totals_want want = { .collections = r->settings->collections,
+				    .n_collections = r->settings->n_collections,
+				    .include_values = r->settings->include_values,
+				    .same_encoding = !s || !strcmp(s->encoding, t->encoding) };
+	json_t *totals = json_array();
+
+	verification_begin(r, "totals");
+	json_object_set_new(r->doc, "totals", totals);
+	if (totals_check(&r->pairs, r->content, &r->pool, &want, r->checks, totals, r->queries, e))
+		return -1;
+	tables_soften(r, "totals");
+	return 0;
+}
+
+static int check_contents(struct verification *r, struct err *e)
+{
+	if (tables_check(r, e))
+		return -1;
+	return verification_asked(r, VERIFY_TOTALS) ? check_totals(r, e) : 0;
+}
+
 static int check_presence(struct verification *r, struct err *e)
 {
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	struct presence_list list = { .n = 0 };
 	json_t *collections = json_array();
+	int rc;
 
 	verification_begin(r, "presence");
 	json_object_set_new(r->doc, "embeddings", collections);
@@ -60,11 +91,11 @@ static int check_presence(struct verification *r, struct err *e)
 			  r->settings->n_collections, e))
 		return -1;
 	presence_judge(&list, r->checks, collections);
-	tables_soften_presence(r);
+	tables_soften(r, "presence");
+	rc = presence_queries(&list, catalogs, r->settings->collections, r->settings->n_collections,
+			      r->queries, e);
 	presence_free(&list);
-	json_object_set_new(r->doc, "resources",
-			    resources_read(r->ends.plain, &r->pairs, collections));
-	return 0;
+	return rc;
 }
 
 static int check_search(struct verification *r, struct err *e)
@@ -77,7 +108,8 @@ static int check_search(struct verification *r, struct err *e)
 					    .stop = s->stop,
 					    .events = s->events,
 					    .progress = verification_progress,
-					    .progress_ctx = r };
+					    .progress_ctx = r,
+					    .queries = r->queries };
 	json_t *out = json_array(), *functions = json_array();
 	struct err failed = ERR_INIT;
 
@@ -109,60 +141,25 @@ static int check_all(struct verification *r, struct err *e)
 
 	if (schema && !repair && check_schema(r, e))
 		return -1;
-	if (verification_asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && tables_check(r, e))
+	if (verification_asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && check_contents(r, e))
 		return -1;
-	/* Sequences are compared with the largest values of their columns: of those that are left. */
+	/* Sequences are compared with the largest values of their columns: of those that are left.
+	 */
 	if (schema && repair && check_schema(r, e))
 		return -1;
 	if (verification_asked(r, VERIFY_PRESENCE) && check_presence(r, e))
 		return -1;
 	if (verification_asked(r, VERIFY_SEARCH) && check_search(r, e))
 		return -1;
-	return verification_asked(r, VERIFY_SMOKE) ? check_smoke(r, e) : 0;
+	if (verification_asked(r, VERIFY_SMOKE) && check_smoke(r, e))
+		return -1;
+	json_object_set_new(r->doc, "resources",
+			    resources_read(r->ends.plain, &r->pairs,
+					   json_object_get(r->doc, "embeddings"), r->pool.jobs));
+	return 0;
 }
 
 /* --- the document --- */
-
-static json_t *coverage(const struct verification *r)
-{
-	json_int_t rows = 0, checked = 0;
-	json_t *skipped = json_array();
-	const json_t *table;
-	size_t i;
-
-	json_array_foreach(r->tables, i, table)
-	{
-		json_int_t n =
-			json_integer_value(json_array_get(json_object_get(table, "rows"), 1));
-		const char *verdict = json_string_value(json_object_get(table, "verdict"));
-
-		rows += n;
-		if (verdict && strcmp(verdict, "unknown") != 0 && strcmp(verdict, "moving") != 0 &&
-		    strcmp(verdict, "counted") != 0)
-			checked += n;
-		else
-			json_array_append(skipped, json_object_get(table, "name"));
-	}
-	return json_pack("{s:i, s:I, s:I, s:o}", "tables", (int)json_array_size(r->tables), "rows",
-			 rows, "rows_content_checked", checked, "skipped", skipped);
-}
-
-static json_t *settings_json(const struct verify_settings *s)
-{
-	static const char *const words[] = { "schema", "counts", "presence",
-					     "digest", "search", "smoke" };
-	json_t *levels = json_array(), *collections = json_array();
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (s->levels & (1u << i))
-			json_array_append_new(levels, json_string(words[i]));
-	for (int i = 0; i < s->n_collections; i++)
-		json_array_append_new(collections, finding_string(s->collections[i]));
-	return json_pack("{s:o, s:o, s:I, s:i, s:f, s:f, s:b, s:b}", "levels", levels,
-			 "collections", collections, "seed", (json_int_t)s->seed, "jobs", s->jobs,
-			 "max_latency_ratio", s->max_latency_ratio, "margin", s->margin, "live",
-			 s->live, "repair", s->repair != NULL);
-}
 
 static int new_document(struct verification *r, struct err *e)
 {
@@ -171,16 +168,17 @@ static int new_document(struct verification *r, struct err *e)
 	clock_iso(now);
 	r->checks = json_array();
 	r->tables = json_array();
-	r->doc = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:o}", "schema",
+	r->queries = json_array();
+	r->doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "schema",
 			   VERIFY_SCHEMA_VERSION, "verdict", "", "sentence", "", "started", now,
-			   "tool", "name", "neonferry", "version",
-			   r->settings->tool_version ? r->settings->tool_version : "", "command",
-			   r->settings->command ? r->settings->command : "", "settings",
-			   settings_json(r->settings));
-	if (!r->doc || !r->checks || !r->tables)
+			   "tool", document_tool(r->settings), "operator", document_operator(),
+			   "command", r->settings->command ? r->settings->command : "", "settings",
+			   document_settings(r->settings));
+	if (!r->doc || !r->checks || !r->tables || !r->queries)
 		return err_nomem(e);
 	json_object_set(r->doc, "checks", r->checks);
 	json_object_set(r->doc, "tables", r->tables);
+	json_object_set(r->doc, "queries", r->queries);
 	if (r->settings->run)
 		json_object_set_new(r->doc, "run", json_string(r->settings->run));
 	return 0;
@@ -204,7 +202,8 @@ static struct verify_result *finish(struct verification *r, struct err *e)
 	json_object_set_new(r->doc, "exit_status",
 			    json_integer(verify_exit_status(result->verdict)));
 	json_object_set_new(r->doc, "ended", json_string(now));
-	json_object_set_new(r->doc, "coverage", coverage(r));
+	json_object_set_new(r->doc, "coverage", document_coverage(r->tables));
+	json_object_set_new(r->doc, "exceptions", document_exceptions(r->checks));
 	result->doc = json_incref(r->doc);
 	return result;
 }
@@ -251,6 +250,7 @@ static void run_done(struct verification *r)
 	databases_close(&r->ends);
 	json_decref(r->checks);
 	json_decref(r->tables);
+	json_decref(r->queries);
 	json_decref(r->doc);
 }
 

@@ -27,8 +27,11 @@ enum {
 	VERIFY_DIGEST = 8,   /* every row's content; differences down to row and column */
 	VERIFY_SEARCH = 16,  /* neighbours, recall, search functions, latency */
 	VERIFY_SMOKE = 32,   /* add, find, delete a document, rolled back; only when asked for */
+	VERIFY_TOTALS = 64,  /* control totals per column; needs counts or digests */
 };
-#define VERIFY_ALL (VERIFY_SCHEMA | VERIFY_COUNTS | VERIFY_PRESENCE | VERIFY_DIGEST | VERIFY_SEARCH)
+#define VERIFY_ALL                                                                                 \
+	(VERIFY_SCHEMA | VERIFY_COUNTS | VERIFY_PRESENCE | VERIFY_DIGEST | VERIFY_TOTALS |         \
+	 VERIFY_SEARCH)
 
 enum verify_verdict {
 	VERIFY_PASS,
@@ -81,6 +84,8 @@ struct verify_settings {
 	 */
 	struct proof_table *expected;
 	int n_expected;
+	/* expected[].target is what a proof has just found: the contents are not read again. */
+	bool proven;
 	/* Exceptions file, parsed: [{group, object, reason, expires, by}]; NULL: none. Borrowed. */
 	const json_t *waivers;
 	const char *tool_version; /* shown in the report; may be NULL */

@@ -1,6 +1,5 @@
 #include "tests/unit/common/unit.h"
 
-#include "verify/checklist.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/report.h"
@@ -151,38 +150,6 @@ static void names_cannot_break_out_of_a_report(void **state)
 	json_decref(doc);
 }
 
-static void an_empty_document_still_renders(void **state)
-{
-	AUTO_TEXT struct text t = TEXT_INIT;
-	json_t *doc = json_object();
-
-	(void)state;
-	report_html(&t, doc);
-	report_junit(&t, doc);
-	report_markdown(&t, doc);
-	assert_false(t.failed);
-	json_decref(doc);
-}
-
-static void the_checklist_says_what_the_findings_say(void **state)
-{
-	json_t *checks = json_array(), *doc, *list;
-
-	(void)state;
-	finding_add(checks, "counts", "t", FINDING_PASS, "3 rows on both ends");
-	finding_add(checks, "digest", "t", FINDING_FAIL, "the contents differ");
-	doc = json_pack("{s:o}", "checks", checks);
-	list = checklist_make(doc);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 2), "done")),
-			    "yes");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 4), "done")),
-			    "no");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 5), "done")),
-			    "open");
-	json_decref(list);
-	json_decref(doc);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,8 +160,6 @@ int main(void)
 		cmocka_unit_test(vectors_are_read_from_text),
 		cmocka_unit_test(answers_agree_up_to_ties_and_rounding),
 		cmocka_unit_test(names_cannot_break_out_of_a_report),
-		cmocka_unit_test(an_empty_document_still_renders),
-		cmocka_unit_test(the_checklist_says_what_the_findings_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
