@@ -179,6 +179,7 @@ static int read_settings(struct call *c, struct err *e)
 static int find_ends(struct call *c, struct err *e)
 {
 	const char *run = opt_text(c->o, OPT_ID_AGAINST_RUN);
+	struct err gone = ERR_INIT;
 
 	if (!run)
 		return endpoints_find(&c->ends, c->o, ENDPOINT_NEEDED, ENDPOINT_NEEDED, e);
@@ -187,8 +188,16 @@ static int find_ends(struct call *c, struct err *e)
 	c->settings.expected = c->against.tables;
 	c->settings.n_expected = c->against.n;
 	c->settings.run = json_string_value(json_object_get(c->against.summary, "run"));
-	return endpoints_of_run(&c->ends, c->o, c->run_dir,
-				c->o->values[OPT_ID_SOURCE].origin == OPT_FROM_LINE, e);
+	if (endpoints_of_run(&c->ends, c->o, c->run_dir,
+			     c->o->values[OPT_ID_SOURCE].origin == OPT_FROM_LINE, e))
+		return -1;
+	if (c->ends.source && !endpoints_source_answers(&c->ends, &c->stop, &gone)) {
+		say_warning("%s; only the contents of the target are compared, with what the run read",
+			    gone.text);
+		conn_free(c->ends.source);
+		c->ends.source = NULL;
+	}
+	return 0;
 }
 
 /* --- repair --- */

@@ -2,6 +2,7 @@
 
 #include "cli/say.h"
 #include "common/file.h"
+#include "common/pg.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -140,6 +141,13 @@ void endpoints_done(struct endpoints *ends)
 	conn_free(ends->target);
 	conn_free(ends->pooler);
 	*ends = (struct endpoints){ 0 };
+}
+
+bool endpoints_source_answers(const struct endpoints *ends, struct stop *stop, struct err *why)
+{
+	AUTO(pg) struct pg *pg = NULL;
+
+	return ends->source && pg_open(&pg, ends->source, "source", stop, why) == 0;
 }
 
 static int check_collection_columns(const struct opt_value *v, struct err *e)

@@ -32,6 +32,9 @@ int endpoints_of_run(struct endpoints *ends, const struct opts *o, const char *d
 		     bool with_source, struct err *e) MUST_CHECK;
 void endpoints_done(struct endpoints *ends);
 
+/* Whether there is a source and it takes a connection; why not otherwise. */
+bool endpoints_source_answers(const struct endpoints *ends, struct stop *stop, struct err *why);
+
 /* The settings of a run from the options; borrowed strings. */
 int endpoints_settings(const struct opts *o, struct run_settings *ret, struct err *e) MUST_CHECK;
 

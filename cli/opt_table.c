@@ -316,8 +316,8 @@ const struct opt_spec opt_table[OPT_N] = {
 	[OPT_ID_AGAINST_RUN] = {
 		.name = "against-run", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
 		.value = "RUN",
-		.help = "Compare the target with what this run read from its stream; the source is not asked "
-			"and may be gone.",
+		.help = "Compare the target with what this run read from its stream; the source may be gone. "
+			"Given with --source, it is asked for what the stream does not tell, such as searches.",
 	},
 	[OPT_ID_RECHECK_ROUNDS] = {
 		.name = "recheck-rounds", .type = OPT_COUNT, .group = OPT_GROUP_WHAT,

@@ -9,15 +9,6 @@
 
 #include <stdlib.h>
 
-/* The source may be switched off by now: then the target is looked at alone. */
-static bool answers(const struct conn *source)
-{
-	AUTO(pg) struct pg *pg = NULL;
-	struct err ignored = ERR_INIT;
-
-	return source && pg_open(&pg, source, "report", NULL, &ignored) == 0;
-}
-
 /* A list of the run's settings, borrowed from it; NULL where it is empty. */
 static const char **list_of(const json_t *settings, const char *key, int *ret_n)
 {
@@ -82,7 +73,10 @@ int runreport_write(const struct runreport *r, json_t *summary, struct err *e)
 	struct verify_settings settings = VERIFY_SETTINGS_INIT;
 	AUTO(verify_result) struct verify_result *result = NULL;
 	json_t *facts = runfacts_read(r->dir);
-	const struct conn *source = answers(r->ends->source) ? r->ends->source : NULL;
+	struct err gone = ERR_INIT;
+	/* It may be switched off by now: then the target is looked at alone. */
+	const struct conn *source =
+		endpoints_source_answers(r->ends, r->stop, &gone) ? r->ends->source : NULL;
 	struct lists lists = { .tables = NULL };
 	int rc;
 

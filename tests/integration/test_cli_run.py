@@ -268,7 +268,7 @@ class Verify(Case):
 
     def test_the_report_is_written_and_rendered_again(self):
         self.run_("verify", "--report", "report")
-        files = {"report.html", "report.json", "report.junit.xml", "report.md"}
+        files = {"report.html", "report.json", "report.junit.xml", "report.md", "queries.sql", "SHA256SUMS"}
         self.assertEqual(set(os.listdir(self.folder + "/report")), files)
         with open(self.folder + "/report/report.html") as f:
             html = f.read()
@@ -278,7 +278,8 @@ class Verify(Case):
             self.assertEqual(f.read(), html)
 
     def test_a_finished_run_is_enough_where_the_source_is_gone(self):
-        out, _ = self.run_("verify", "--against-run", "r", "--source", "postgresql://nowhere/gone")
+        out, err = self.run_("verify", "--against-run", "r", "--source", "postgresql://nowhere/gone")
+        self.assertRegex(err, r"(?m)^neonferry: warning: source: .*nowhere.* only .* what the run read")
         self.assertRegex(out, r"(?m)^public\.plain .*  identical$")
         TARGET.psql("UPDATE plain SET t = 'other' WHERE id = 3")
         self.run_("verify", "--against-run", "r", status=7)

@@ -253,7 +253,7 @@ class Faults(unittest.TestCase):
         self.source.psql(rows)
         try:
             with tempfile.NamedTemporaryFile() as f:
-                uri = self.plant(rows + "; UPDATE many SET t = t || ' '")
+                uri = self.plant(rows + "; UPDATE many SET t = t || ' '; ALTER TABLE many OWNER TO " + FERRY)
                 status, doc = verify(self.source.uri(), uri, "diff=" + f.name, "table=many", levels="level=8")
                 with open(f.name) as differences:
                     lines = sum(1 for _ in differences)
