@@ -11,7 +11,7 @@
 #        release  gcc, optimised, no warnings
 #        clang    clang, no warnings
 #        asan     gcc with address and undefined behaviour sanitizers, all tests
-#        tsan     clang with thread sanitizer, unit tests, kills and the command line
+#        tsan     clang with thread sanitizer, unit tests and kills
 #        fuzz     clang's fuzzer, some seconds on each parser
 #        tidy     clang-tidy over everything
 #
@@ -69,7 +69,7 @@ step_layers() {
 
 step_debug() {
 	build debug && tests debug -E '^(integration|faults)\.' &&
-		tests debug -R '^integration\.(cli|cli_docs|cli_run|run_kinds)$'
+		tests debug -R '^integration\.(cli|cli_docs)$'
 }
 
 step_plain() {
@@ -93,7 +93,7 @@ step_asan() {
 step_tsan() {
 	# libpq and OpenSSL are not instrumented: what they do inside is not judged.
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1
-	build tsan && tests tsan -R '^unit\.|^integration\.(kills|cli_run)$'
+	build tsan && tests tsan -R '^unit\.|^integration\.kills$'
 }
 
 # Each parser for some seconds, from its kept inputs on.
