@@ -257,6 +257,13 @@ static bool judge_contents(const struct judge_input *in, const struct side *s, c
 			    digest_json(s->has_tally, &s->tally, t->has_tally, &t->tally));
 	if (p->generated.n == 0 || !in->has_source || p->why[0])
 		return different;
+	if (in->expected) {
+		finding_add(checks, "digest", p->name, FINDING_INFO,
+			    "the generated columns were not compared: no stream carries them, and "
+			    "the source may have gone on since; the target computed them from the "
+			    "columns that were");
+		return different;
+	}
 	different |= judge_digest(p->name, " of the generated columns", s->has_generated,
 				  &s->generated, t->has_generated, &t->generated,
 				  t->has_generated ? s->why : t->why, checks);

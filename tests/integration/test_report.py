@@ -233,6 +233,23 @@ class Report(unittest.TestCase):
         self.assertEqual(again.returncode, 0, again.stderr.decode())
         self.assertEqual(read(run, "report", "report.html"), page)
 
+    def test_generated_columns_of_a_run_are_told_and_do_not_make_it_inconclusive(self):
+        self.source.create_database("computed")
+        self.source.psql("CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED);"
+                         "INSERT INTO t SELECT generate_series(1, 50)", db="computed")
+        self.target.create_database("computed", owner=FERRY)
+        run = os.path.join(self.folder(), "run")
+        ends = ["--source", self.source.uri(db="computed"), "--target", self.target.uri(db="computed")]
+        again = os.path.join(self.folder(), "again")
+        for command, folder in ((["run", *ends, "--run-dir", run], run + "/report"),
+                                (["verify", *ends, "--against-run", run, "--report", again], again)):
+            done = subprocess.run([NEONFERRY, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env=psql_env(), timeout=300)
+            self.assertEqual(done.returncode, 0, done.stdout.decode() + done.stderr.decode())
+            doc = json.loads(read(folder, "report.json"))
+            self.assertEqual([c for c in doc["checks"] if c["verdict"] in ("fail", "unknown")], [])
+            self.assertIn("info", [c["verdict"] for c in doc["checks"] if "generated columns" in c["sentence"]])
+
     def test_the_command_of_the_report_holds_no_secret(self):
         folder = self.folder()
         uri = self.plant()
