@@ -195,13 +195,13 @@ class Search(unittest.TestCase):
                 done = subprocess.run(
                     ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                      "--window-size=%s,3000" % width, "--user-data-dir=" + folder + "/profile", "--screenshot=" + shot, page],
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
                 self.assertTrue(os.path.exists(shot), done.stdout.decode()[-500:])
                 self.assertGreater(os.path.getsize(shot), 20000)
             done = subprocess.run(
                 ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
                  "--user-data-dir=" + folder + "/profile", page],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120)
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=300)
             dom = done.stdout.decode()
             self.assertIn("FAIL", dom)
             self.assertIn("1 missing", dom)
