@@ -288,9 +288,9 @@ class Snapshot(Case):
 
     @unittest.skipUnless(has_faults(), "the program was built without NEONFERRY_FAULTS")
     def test_time_to_live_ends_the_holder(self):
-        self.load("--spill", "none", env={"NEONFERRY_TEST_TTL_MS": "5000"}).kill()
+        self.load("--spill", "none", env={"NEONFERRY_TEST_TTL_MS": "25000"}).kill()
         self.assertIsNotNone(self.pair.holder())
-        wait_until(lambda: self.pair.holder() is None, 10, what="the holder to end by itself")
+        wait_until(lambda: self.pair.holder() is None, 60, what="the holder to end by itself")
         self.line.rate = None
         self.resume()
         self.assertIn("reproof.done", self.pair.names())
