@@ -161,12 +161,18 @@ class NeonRefuses(MoveCase):
         self.pair.check(self, self.pair.resume())
 
     def test_the_project_is_full_when_indexes_are_built(self):
+        filled = threading.Event()  # whichever statement comes first fills it, and only once: not again on resume
+
         def fill():
+            if filled.is_set():
+                return
+            filled.set()
+            self.ep.stall()
             self.ep.size_limit = 1
             wait_until(lambda: self.ep.is_full, 10)
             self.ep.go()
-        self.ep.when(lambda: (self.ep.stall(), fill()), sent="Q", text="VALIDATE")
-        self.ep.when(lambda: (self.ep.stall(), fill()), sent="Q", text="CREATE INDEX", nth=2)
+        self.ep.when(fill, sent="Q", text="VALIDATE")
+        self.ep.when(fill, sent="Q", text="CREATE INDEX", nth=2)
         ferry = self.pair.begin()
         self.stopped(ferry, wire.FULL.format(1), "upgrade the plan or free space")
         self.ep.size_limit = None
