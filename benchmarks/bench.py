@@ -84,6 +84,15 @@ class Lab:
         with open(f"{self.dir}/run{self.runs}/events.jsonl", encoding="utf-8") as f:
             return [e for e in map(json.loads, f) if e["name"] == name]
 
+    def cpu(self):
+        """CPU seconds so far of both servers, sessions that ended included, and of our own children."""
+        own = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ticks = 0
+        for server in (self.source, self.target):
+            with open(f"/proc/{server.pid()}/stat", encoding="utf-8") as f:
+                ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
+        return own.ru_utime + own.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+
     def psql_pipes(self, halves, fmt):
         """One `psql COPY | psql COPY` for each half, by ctid."""
         pages = int(self.source.value("SELECT pg_relation_size('documents') / 8192"))
@@ -95,6 +104,14 @@ class Lab:
                 f"'({b},0)') TO STDOUT ({fmt})\" | psql -XAtq \"$T\" -c \"COPY documents FROM STDIN ({fmt})\" &")
         env = dict(psql_env(), S=self.source.uri(), T=self.target.uri())
         return timed(["bash", "-c", "\n".join(script) + "\nwait"], env)
+
+
+    def pgcopydb(self, command, options):
+        """Two table jobs, a table of two or more parts."""
+        work = f"{self.dir}/pgcopydb"
+        return timed(["bash", "-c", f"rm -rf {work}; {self.args.pgcopydb} {command} --dir {work} --source \"$S\" "
+                      f"--target \"$T\" --table-jobs 2 --split-tables-larger-than 100MB {options}"],
+                     dict(psql_env(), S=self.source.uri(), T=self.target.uri()))
 
 
 def timed(argv, env=None):
@@ -153,6 +170,9 @@ def bench_copy(args):
             "neonferry copy --spill always": lambda: lab.neonferry("copy", "--spill", "always", *common),
             "psql text, two ctid halves": lambda: lab.psql_pipes(2, "FORMAT text"),
         }
+        if args.pgcopydb and "--use-copy-binary" in timed([args.pgcopydb, "clone", "--help"])[2]:
+            contestants["pgcopydb --use-copy-binary, 2 jobs"] = lambda: lab.pgcopydb(
+                "copy table-data", "--use-copy-binary --skip-vacuum")
         cpu = {}
         seconds, peak = contest(contestants, lab.empty_target, args.runs, lab=lab, cpu=cpu)
         result = report(f"copy of {args.rows} rows", seconds, peak, "psql binary, two ctid halves")
@@ -181,12 +201,9 @@ def bench_run(args):
                 ["bash", "-c", "set -o pipefail; pg_dump -Fc -Z0 --no-owner --no-acl -t documents \"$S\" | "
                  "pg_restore --no-owner --no-acl -d \"$T\""], env),
         }
-        if shutil.which("pgcopydb"):
-            work = f"{lab.dir}/pgcopydb"
-            contestants["pgcopydb clone (packaged), 2 jobs"] = lambda: timed(
-                ["bash", "-c", f"rm -rf {work}; pgcopydb clone --dir {work} --source \"$S\" --target \"$T\" "
-                 "--no-owner --no-acl --no-comments --table-jobs 2 --index-jobs 2 --skip-extensions "
-                 "--split-tables-larger-than 100MB"], env)
+        if args.pgcopydb:
+            contestants["pgcopydb clone, 2 jobs"] = lambda: lab.pgcopydb(
+                "clone", "--no-owner --no-acl --no-comments --index-jobs 2 --skip-extensions")
         seconds, peak = contest(contestants, empty, args.runs, warmups=1)
         return report(f"run of {args.rows} rows, everything included", seconds, peak, "neonferry run")
 
@@ -403,6 +420,7 @@ def main():
     p.add_argument("scenario", nargs="+", choices=sorted(SCENARIOS))
     p.add_argument("--binary", default=os.path.join(ROOT, "build", "neonferry"))
     p.add_argument("--against", help="another neonferry, for the scenario several")
+    p.add_argument("--pgcopydb", default=shutil.which("pgcopydb"), help="the peer, default: the packaged one")
     p.add_argument("--rows", type=int, default=100000)
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--json")
