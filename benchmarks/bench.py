@@ -3,7 +3,7 @@
 
     benchmarks/bench.py SCENARIO... [--binary build/neonferry] [--rows N] [--runs 5] [--json FILE]
 
-Scenarios: copy run memory collections many-tables hnsw existing several (see docs/benchmarks.md). hnsw
+Scenarios: copy run memory collections real many-tables hnsw existing several (see docs/benchmarks.md). hnsw
 builds over half of --rows. several compares with another neonferry, --against. Each starts its own two
 servers on loopback, the target over TLS and as a role without superuser, the same for everybody.
 Two warm-ups are thrown away, contestants take turns, medians are compared: machines are noisy, so
@@ -25,6 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
+import bench_verify  # noqa: E402
 from cluster import make_source, make_target, psql_env  # noqa: E402
 
 SERVER = {"shared_buffers": "512MB", "max_wal_size": "8GB", "full_page_writes": "on", "fsync": "off",
@@ -248,6 +249,25 @@ def bench_collections(args):
         return report(f"collections, {args.rows * 3} rows of vector(100)", seconds, peak, "undivided")
 
 
+def bench_real(args):
+    """The real word vectors, a collection for each first letter, against the same table undivided."""
+    with Lab(args) as lab:
+        bench_verify.load(lab.source, bench_verify.PACKAGE, 10 ** 6)
+        lab.source.psql("ALTER TABLE vector_documents RENAME TO documents")
+        lab.source.psql("VACUUM (ANALYZE) documents")
+        lab.target.psql(bench_verify.TABLE)
+        lab.target.psql("ALTER TABLE vector_documents RENAME TO documents; "
+                        "ALTER TABLE documents DROP CONSTRAINT vector_documents_pkey")
+        rows, letters = lab.source.psql("SELECT count(*), count(DISTINCT collection_name) FROM documents")[0]
+
+        def copy(*options):
+            return lambda: lab.neonferry("copy", "--spill", "none", *options)
+        contestants = {"undivided": copy(),
+                       f"{letters} collections": copy("--collection-column", "documents=collection_name")}
+        seconds, peak = contest(contestants, lab.empty_target, args.runs)
+        return report(f"{rows} real vectors of 100 dimensions", seconds, peak, "undivided")
+
+
 def bench_many_tables(args):
     with Lab(args) as lab:
         lab.source.psql("DO $$ BEGIN FOR i IN 1..5000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, "
@@ -412,7 +432,7 @@ def bench_several(args):
 
 SCENARIOS = {"copy": bench_copy, "run": bench_run, "memory": bench_memory, "collections": bench_collections,
              "many-tables": bench_many_tables, "hnsw": bench_hnsw, "existing": bench_existing,
-             "several": bench_several}
+             "several": bench_several, "real": bench_real}
 
 
 def main():

@@ -32,7 +32,10 @@ CREATE INDEX vector_documents_embedding_hnsw ON vector_documents USING hnsw (emb
 VACUUM (ANALYZE) vector_documents"""
 
 
-def fill(server, package, rows):
+def load(server, package, rows):
+    """The table with its rows, without the index."""
+    if not os.path.exists(package):
+        sys.exit("%s is missing: scripts/demo.sh --real downloads it" % package)
     server.psql(TABLE)
     make = subprocess.Popen([sys.executable, "-B", os.path.join(ROOT, "scripts", "lib", "glove_to_copy.py"),
                              package], stdout=subprocess.PIPE)
@@ -42,6 +45,10 @@ def fill(server, package, rows):
                     " embedding) FROM STDIN", server.socket_uri()], stdin=head.stdout, check=True, env=psql_env())
     head.wait()
     make.wait()
+
+
+def fill(server, package, rows):
+    load(server, package, rows)
     server.psql(INDEX)
 
 
@@ -67,8 +74,6 @@ def main():
     parser.add_argument("--fill-only", action="store_true", help="keep both servers up, wait for a line on stdin")
     args = parser.parse_args()
     program = os.environ.get("NEONFERRY", os.path.join(ROOT, "build", "neonferry"))
-    if not os.path.exists(args.package):
-        sys.exit("%s is missing: scripts/demo.sh --real downloads it" % args.package)
     with make_source(conf=CONF) as source, make_target(conf=CONF) as target:
         fill(source, args.package, args.rows)
         fill(target, args.package, args.rows)

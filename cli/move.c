@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,14 +108,45 @@ static int prepare(struct move *m, struct err *e)
 	return 0;
 }
 
+struct vacuum {
+	struct run *run;
+	int failed;
+	struct err err;
+};
+
+static void *vacuum_main(void *arg)
+{
+	struct vacuum *v = arg;
+
+	v->failed = run_vacuum(v->run, &v->err);
+	return NULL;
+}
+
+/* Each leaves a processor to the other, and the second to come finds the pages in memory. */
+static int vacuum_and_prove(struct move *m, struct err *e)
+{
+	struct vacuum v = { .run = m->run, .err = ERR_INIT };
+	pthread_t thread;
+	bool beside = pthread_create(&thread, NULL, vacuum_main, &v) == 0;
+
+	if (!beside)
+		vacuum_main(&v);
+	int failed = prove_run(m->ends.target, m->results, m->settings.jobs, &m->stop, m->events,
+			       run_progress(m->run), &m->proofs, e);
+	if (beside)
+		pthread_join(thread, NULL);
+	if (v.failed && !failed)
+		*e = v.err;
+	return failed || v.failed ? -1 : 0;
+}
+
 static int transfer_and_prove(struct move *m, struct err *e)
 {
 	if (run_transfer(m->run, e) || run_results(m->run, &m->results, e))
 		return -1;
 	if (m->kind == MOVE_COPY || !m->settings.data)
 		return 0;
-	return prove_run(m->ends.target, m->results, m->settings.jobs, &m->stop, m->events,
-			 run_progress(m->run), &m->proofs, e);
+	return vacuum_and_prove(m, e);
 }
 
 static int transfer(struct move *m, struct err *e)

@@ -227,8 +227,9 @@ void digest_sql_tally(struct text *t, const struct digest_column *columns, int n
 		text_add_qname(t, "nf_src", group_column);
 		text_add(t, ")::pg_catalog.text COLLATE pg_catalog.\"C\" AS g");
 	}
-	text_addf(t, " FROM %s AS nf_src", from);
+	/* Volatile, so that the planner leaves s where it is, and safe in parallel workers. */
+	text_addf(t, ", pg_catalog.pg_is_in_recovery() FROM %s AS nf_src", from);
 	if (where)
 		text_addf(t, " WHERE %s", where);
-	text_addf(t, " OFFSET 0) q%s", group_column ? " GROUP BY 1" : "");
+	text_addf(t, ") q%s", group_column ? " GROUP BY 1" : "");
 }

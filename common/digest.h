@@ -62,9 +62,10 @@ void digest_sql_hash(struct text *t, const struct digest_column *columns, int n,
 
 /*
  * A whole aggregate query: SELECT [group,] count(*), sum(word 0), sum(word 1) FROM (SELECT hash AS s
- * [, group AS g] FROM <from> AS nf_src [WHERE <where>] OFFSET 0) q [GROUP BY 1]. The OFFSET 0 keeps
- * the hash from being computed twice. group_column (a column's name, or NULL) is grouped by as
- * column::text COLLATE "C". `from` is quoted SQL such as ONLY "public"."t".
+ * [, group AS g], pg_is_in_recovery() FROM <from> AS nf_src [WHERE <where>]) q [GROUP BY 1]. The
+ * volatile function keeps the hash from being computed twice, as OFFSET 0 would; but where the server
+ * has parallel workers, each adds up its own rows. group_column (a column's name, or NULL) is grouped
+ * by as column::text COLLATE "C". `from` is quoted SQL such as ONLY "public"."t".
  */
 void digest_sql_tally(struct text *t, const struct digest_column *columns, int n, const char *from,
 		      const char *where, const char *group_column);

@@ -1,5 +1,5 @@
 /* plantarget - where each planned table goes in the target, and whether it may. */
-#include "schema/compare.h"
+#include "schema/fit.h"
 #include "transfer/planpriv.h"
 
 #include <stdlib.h>
@@ -44,12 +44,12 @@ static int refuse_differences(const struct comparison *c, struct err *e)
 static int check_databases(const struct catalog *source, const struct catalog *target,
 			   const struct run_settings *s, struct err *e)
 {
-	struct compare_options options = { .data_only = !s->schema };
+	struct fit_options options = { .data_only = !s->schema };
 	struct comparison c = COMPARISON_INIT;
-	int rc = compare_databases(&c, source, target, e);
+	int rc = fit_databases(&c, source, target, e);
 
 	if (rc == 0)
-		rc = compare_extensions(&c, source, target, &options, e);
+		rc = fit_extensions(&c, source, target, &options, e);
 	if (rc == 0 && c.n_errors > 0)
 		rc = refuse_differences(&c, e);
 	comparison_done(&c);
@@ -60,9 +60,9 @@ static int check_differences(const struct catalog *source, const struct table *f
 			     const struct catalog *target, const struct table *to,
 			     const struct run_settings *s, struct err *e)
 {
-	struct compare_options options = { .data_only = true, .allow_unlogged = s->allow_unlogged };
+	struct fit_options options = { .data_only = true, .allow_unlogged = s->allow_unlogged };
 	struct comparison c = COMPARISON_INIT;
-	int rc = compare_tables(&c, source, from, target, to, &options, e);
+	int rc = fit_tables(&c, source, from, target, to, &options, e);
 
 	if (rc == 0 && c.n_errors > 0)
 		rc = refuse_differences(&c, e);
@@ -78,7 +78,7 @@ static int agree_on_format(struct plan_table *p, const struct catalog *source,
 
 	if (!p->binary)
 		return 0;
-	p->binary = compare_is_binary(source, from, target, to, &why);
+	p->binary = fit_is_binary(source, from, target, to, &why);
 	if (p->binary)
 		return 0;
 	p->not_binary_why = text_take(&why, e);

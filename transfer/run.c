@@ -307,8 +307,6 @@ static int set_sequences(struct run *r, const struct ddl *d, struct err *e)
 static int post_phases(struct run *r, struct err *e)
 {
 	struct ddl d = run_ddl(r);
-	AUTO(free) const char **names = NULL;
-	int n = 0;
 
 	if (!r->settings.data)
 		run_phase(r, PHASE_INDEX);
@@ -319,9 +317,20 @@ static int post_phases(struct run *r, struct err *e)
 	run_phase(r, PHASE_FINISH);
 	if (!r->settings.data)
 		return 0;
-	if (set_sequences(r, &d, e) < 0 || each_table(r, &names, &n, e) < 0)
+	if (set_sequences(r, &d, e) < 0)
 		return -1;
-	if (r->archive && ddl_refresh_views(&d, r->archive, e) < 0)
+	return r->archive ? ddl_refresh_views(&d, r->archive, e) : 0;
+}
+
+int run_vacuum(struct run *r, struct err *e)
+{
+	struct ddl d = run_ddl(r);
+	AUTO(free) const char **names = NULL;
+	int n = 0;
+
+	if (!r->settings.post || !r->settings.data)
+		return 0;
+	if (each_table(r, &names, &n, e) < 0)
 		return -1;
 	return ddl_vacuum(&d, names, n, e);
 }

@@ -2,7 +2,8 @@
  * run - one transfer, from the first connection to the last index; resumable at every moment.
  *
  *   run_create() or run_load()     the folder, the identity, the lock
- *   run_transfer()                 schema, snapshot, capture, load, indexes, sequences, vacuum
+ *   run_transfer()                 schema, snapshot, capture, load, indexes, sequences
+ *   run_vacuum()                   statistics and visibility of what was loaded
  *   run_results()                  what was sent, table by table, for the proof (verify/ judges)
  *   run_finish()                   marks it done or stopped, releases holder and lock
  *
@@ -11,7 +12,8 @@
  * FOLDER	run.json identity and settings; plan.N.json; schema.dump; spill/; sequences.json;
  *		holder.json; complete; events.jsonl; summary.json; run.lock
  * OWNER	run_free(). One run, one process: a second one on the same folder is refused.
- * THREADS	The public functions from one thread; run_stop() from any, also a signal handler.
+ * THREADS	The public functions from one thread, but run_vacuum() may have one of its own while the others
+ *		judge the run; run_stop() from any, also a signal handler.
  */
 #ifndef TRANSFER_RUN_H
 #define TRANSFER_RUN_H
@@ -102,6 +104,8 @@ const char *run_dir(const struct run *r);
 struct progress *run_progress(struct run *r);
 
 int run_transfer(struct run *r, struct err *e) MUST_CHECK;
+/* After run_transfer(), of a run with indexes and rows; else nothing. Done again by a resume. */
+int run_vacuum(struct run *r, struct err *e) MUST_CHECK;
 /* True once the run changed anything in the target: an error before is "refused", after "stopped". */
 bool run_has_written(const struct run *r);
 int run_results(struct run *r, struct run_results **ret, struct err *e) MUST_CHECK;

@@ -1,6 +1,6 @@
 #include "verify/rewrite.h"
 
-#include "schema/compare.h"
+#include "schema/fit.h"
 #include "verify/orders.h"
 
 #include <stdlib.h>
@@ -75,7 +75,7 @@ int rewrite_prepare(struct rewrite *ret, const struct pair *p,
 {
 	struct rewrite w = { .p = p, .delete_extra = delete_extra };
 
-	w.binary = !p->converted && compare_is_binary(catalogs[PG_SOURCE], p->end[PG_SOURCE],
+	w.binary = !p->converted && fit_is_binary(catalogs[PG_SOURCE], p->end[PG_SOURCE],
 						      catalogs[PG_TARGET], p->end[PG_TARGET], NULL);
 	w.replace = has_identity_beside_key(p) && !p->end[PG_TARGET]->is_referenced;
 	if (read_triggers(&w, target, e)) {

@@ -1,11 +1,11 @@
 /*
- * catalog_tool - what catalog.h reads of a database, and compare.h of two, as JSON. For tests.
+ * catalog_tool - what catalog.h reads of a database, and fit.h of two, as JSON. For tests.
  *
  *	catalog_tool URI [--table NAME]... [--exclude NAME]...
  *	catalog_tool URI --compare URI [--data-only]
  */
 #include "common/conn.h"
-#include "schema/compare.h"
+#include "schema/fit.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -96,7 +96,7 @@ static json_t *formats_json(const struct catalog *source, const struct catalog *
 		AUTO_TEXT struct text why = TEXT_INIT;
 		const struct table *from = &source->tables[i];
 		const struct table *to = catalog_table(target, from->schema, from->name);
-		bool binary = compare_is_binary(source, from, target, to, &why);
+		bool binary = fit_is_binary(source, from, target, to, &why);
 		json_object_set_new(formats, from->name,
 				    binary ? json_null() : json_string(text_str(&why)));
 	}
@@ -122,8 +122,30 @@ static int print(json_t *value)
 	return failed;
 }
 
+static bool is_view(const struct table *t)
+{
+	return t->kind == 'v' || t->kind == 'm';
+}
+
+/* The databases, and every table that stands on both sides. */
+static int fit_all(struct comparison *c, const struct catalog *source, const struct catalog *target,
+		   const struct fit_options *options, struct err *e)
+{
+	if (fit_databases(c, source, target, e) || fit_extensions(c, source, target, options, e))
+		return -1;
+	for (int i = 0; i < source->n_tables; i++) {
+		const struct table *from = &source->tables[i];
+		const struct table *to = catalog_table(target, from->schema, from->name);
+
+		if (to && !(is_view(from) && is_view(to)) &&
+		    fit_tables(c, source, from, target, to, options, e))
+			return -1;
+	}
+	return 0;
+}
+
 static int run(const char *uri, const char *other, const struct catalog_filter *filter,
-	       const struct compare_options *options, struct err *e)
+	       const struct fit_options *options, struct err *e)
 {
 	AUTO(catalog) struct catalog *source = NULL;
 	AUTO(catalog) struct catalog *target = NULL;
@@ -135,7 +157,7 @@ static int run(const char *uri, const char *other, const struct catalog_filter *
 		return print(catalog_json(source));
 	if (read_one(&target, PG_TARGET, other, NULL, e) != 0)
 		return -1;
-	int failed = compare_catalogs(&c, source, target, options, e);
+	int failed = fit_all(&c, source, target, options, e);
 	if (!failed)
 		failed = print(json_pack("{s:o, s:o}", "differences", comparison_json(&c),
 					 "formats", formats_json(source, target)));
@@ -154,7 +176,7 @@ int main(int argc, char **argv)
 	};
 	const char *tables[MAX_NAMES], *excluded[MAX_NAMES], *other = NULL;
 	struct catalog_filter filter = { .tables = tables, .excluded = excluded };
-	struct compare_options options = { 0 };
+	struct fit_options options = { 0 };
 	struct err e = ERR_INIT;
 	int option;
 

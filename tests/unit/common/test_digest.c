@@ -259,15 +259,16 @@ static void the_tally_query_is_fenced_and_grouped(void **state)
 	assert_string_equal(text_str(&t),
 			    "SELECT " SUMS
 			    " FROM (SELECT pg_catalog.sha256(pg_catalog.record_send(ROW("
-			    "\"nf_src\".\"a\"))) AS s FROM ONLY \"s\".\"t\" AS nf_src OFFSET 0) q");
+			    "\"nf_src\".\"a\"))) AS s, pg_catalog.pg_is_in_recovery() FROM ONLY "
+			    "\"s\".\"t\" AS nf_src) q");
 	text_clear(&t);
 	digest_sql_tally(&t, columns, 1, "\"s\".\"t\"", "a > 1", "c");
 	assert_string_equal(
 		text_str(&t),
 		"SELECT g, " SUMS " FROM (SELECT pg_catalog.sha256(pg_catalog.record_send(ROW("
 		"\"nf_src\".\"a\"))) AS s, (\"nf_src\".\"c\")::pg_catalog.text COLLATE "
-		"pg_catalog.\"C\" AS g FROM \"s\".\"t\" AS nf_src WHERE a > 1 OFFSET 0) q "
-		"GROUP BY 1");
+		"pg_catalog.\"C\" AS g, pg_catalog.pg_is_in_recovery() FROM \"s\".\"t\" AS nf_src "
+		"WHERE a > 1) q GROUP BY 1");
 }
 
 int main(void)

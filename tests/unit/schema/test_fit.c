@@ -1,5 +1,5 @@
 /* What two catalogs, made by hand, are said to differ in; and which tables may go in binary. */
-#include "schema/compare.h"
+#include "schema/fit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,18 +48,20 @@ static void make_end(struct end *end, const char *type, const char *schema, cons
 
 static struct comparison compare(const struct end *a, const struct end *b)
 {
-	const struct compare_options options = { 0 };
+	const struct fit_options options = { 0 };
 	struct comparison c = COMPARISON_INIT;
 	struct err e = ERR_INIT;
 
-	assert_int_equal(compare_catalogs(&c, &a->catalog, &b->catalog, &options, &e), 0);
+	assert_int_equal(fit_databases(&c, &a->catalog, &b->catalog, &e), 0);
+	assert_int_equal(fit_extensions(&c, &a->catalog, &b->catalog, &options, &e), 0);
+	assert_int_equal(fit_tables(&c, &a->catalog, &a->table, &b->catalog, &b->table, &options, &e), 0);
 	return c;
 }
 
 static bool is_binary(const struct end *a, const struct end *b)
 {
 	AUTO_TEXT struct text why = TEXT_INIT;
-	bool binary = compare_is_binary(&a->catalog, &a->table, &b->catalog, &b->table, &why);
+	bool binary = fit_is_binary(&a->catalog, &a->table, &b->catalog, &b->table, &why);
 	assert_true(binary == (why.len == 0));
 	return binary;
 }

@@ -1,4 +1,4 @@
-#include "schema/compare.h"
+#include "schema/fit.h"
 
 #include <string.h>
 
@@ -7,7 +7,7 @@ struct pair {
 	struct comparison *ret;
 	const struct catalog *source, *target;
 	const struct table *from, *to;
-	const struct compare_options *options;
+	const struct fit_options *options;
 	struct err *e;
 };
 
@@ -324,69 +324,12 @@ static int compare_pair(struct pair *p)
 	return 0;
 }
 
-int compare_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
+int fit_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
 		   const struct catalog *target, const struct table *to,
-		   const struct compare_options *options, struct err *e)
+		   const struct fit_options *options, struct err *e)
 {
 	struct pair p = { ret, source, target, from, to, options, e };
 	return compare_pair(&p);
-}
-
-static bool is_view(const struct table *t)
-{
-	return t->kind == 'v' || t->kind == 'm';
-}
-
-static bool has_root_on_target(const struct pair *p)
-{
-	return p->from->is_partition && p->from->root_name &&
-	       catalog_table(p->target, p->from->root_schema, p->from->root_name);
-}
-
-/* A partition that the target does not have, or bounds otherwise, is loaded through the root. */
-static int compare_partition(struct pair *p)
-{
-	if (p->to && same_text(p->from->partition_bound, p->to->partition_bound))
-		return 0;
-	return ADD_TABLE(p, DIFFERENCE_NOTE, "",
-			 "the partition %s on the target: its rows go through %s.%s",
-			 p->to ? "has other bounds" : "is missing", p->from->root_schema,
-			 p->from->root_name);
-}
-
-static int compare_source_table(struct pair *p)
-{
-	bool has_root = has_root_on_target(p);
-
-	if (has_root && compare_partition(p) != 0)
-		return -1;
-	if (p->to)
-		return is_view(p->from) && is_view(p->to) ? 0 : compare_pair(p);
-	if (!p->options->data_only || is_view(p->from) || has_root)
-		return 0;
-	return ADD_TABLE(p, DIFFERENCE_ERROR, "create it there first, or run without --data-only",
-			 "missing on the target");
-}
-
-static int compare_all_tables(struct comparison *ret, const struct catalog *source,
-			      const struct catalog *target, const struct compare_options *options,
-			      struct err *e)
-{
-	for (int i = 0; i < source->n_tables; i++) {
-		const struct table *from = &source->tables[i];
-		struct pair p = { ret, source, target, from, NULL, options, e };
-		p.to = catalog_table(target, from->schema, from->name);
-		if (compare_source_table(&p) != 0)
-			return -1;
-	}
-	for (int i = 0; i < target->n_tables; i++) {
-		const struct table *to = &target->tables[i];
-		struct pair p = { ret, source, target, to, to, options, e };
-		if (!catalog_table(source, to->schema, to->name) &&
-		    ADD_TABLE(&p, DIFFERENCE_NOTE, "", "exists only on the target") != 0)
-			return -1;
-	}
-	return 0;
 }
 
 /* --- extensions --- */
@@ -467,7 +410,7 @@ static const struct extension *find_available(const struct catalog *c, const cha
  */
 static int compare_absent(struct comparison *ret, const struct catalog *source,
 			  const struct catalog *target, const struct extension *a,
-			  const struct compare_options *options, struct err *e)
+			  const struct fit_options *options, struct err *e)
 {
 	const struct extension *available = find_available(target, a->name);
 	enum difference_severity severity =
@@ -485,8 +428,8 @@ static int compare_absent(struct comparison *ret, const struct catalog *source,
 	return compare_version(ret, source, a, available->version, e);
 }
 
-int compare_extensions(struct comparison *ret, const struct catalog *source,
-		       const struct catalog *target, const struct compare_options *options,
+int fit_extensions(struct comparison *ret, const struct catalog *source,
+		       const struct catalog *target, const struct fit_options *options,
 		       struct err *e)
 {
 	for (int i = 0; i < source->n_extensions; i++) {
@@ -501,7 +444,7 @@ int compare_extensions(struct comparison *ret, const struct catalog *source,
 
 /* --- all --- */
 
-int compare_databases(struct comparison *ret, const struct catalog *source,
+int fit_databases(struct comparison *ret, const struct catalog *source,
 		      const struct catalog *target, struct err *e)
 {
 	if (strcmp(target->encoding, "UTF8") != 0)
@@ -514,16 +457,6 @@ int compare_databases(struct comparison *ret, const struct catalog *source,
 			   "texts that are not valid UTF-8 will be refused by the target, by row",
 			   "encoding SQL_ASCII on the source: texts of any encoding");
 	return 0;
-}
-
-int compare_catalogs(struct comparison *ret, const struct catalog *source,
-		     const struct catalog *target, const struct compare_options *options,
-		     struct err *e)
-{
-	if (compare_databases(ret, source, target, e) != 0 ||
-	    compare_extensions(ret, source, target, options, e) != 0)
-		return -1;
-	return compare_all_tables(ret, source, target, options, e);
 }
 
 /* --- binary or text --- */
@@ -576,7 +509,7 @@ static bool column_is_binary(const struct catalog *source, const struct column *
 	return true;
 }
 
-bool compare_is_binary(const struct catalog *source, const struct table *from,
+bool fit_is_binary(const struct catalog *source, const struct table *from,
 		       const struct catalog *target, const struct table *to, struct text *why)
 {
 	AUTO_TEXT struct text unwanted = TEXT_INIT;

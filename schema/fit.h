@@ -1,13 +1,16 @@
 /*
- * compare - whether what the source holds fits into what the target has: differences, in words.
+ * fit - whether the rows of the source fit into the tables of the target: what does not, in words.
+ *
+ * Asks less and more than a comparison of two definitions (model.h): column order, defaults and
+ * indexes do not matter to rows, but a conversion, a right or an extension's version may.
  *
  * Columns are paired by name, so their order does not matter. A type of an extension is the same
  * type in whatever schema the extension stands on either side.
  *
  * OWNER	A comparison collects; comparison_done() frees it and all texts.
  */
-#ifndef SCHEMA_COMPARE_H
-#define SCHEMA_COMPARE_H
+#ifndef SCHEMA_FIT_H
+#define SCHEMA_FIT_H
 
 #include "schema/catalog.h"
 
@@ -26,37 +29,31 @@ struct difference {
 
 struct comparison {
 	int n, n_errors, n_warnings, capacity;
-	struct difference *list; /* in the order found: database, extensions, tables by name */
+	struct difference *list; /* in the order found */
 };
 
 #define COMPARISON_INIT ((struct comparison){ 0 })
 
-struct compare_options {
+struct fit_options {
 	bool data_only;      /* the target must have every table and extension already */
 	bool allow_unlogged; /* an unlogged table of the target may be loaded */
 };
 
 /*
- * Everything that can be compared: databases, extensions, tables present on both sides, tables
- * missing on one. Adds to *ret. A column whose digest has a cast_fmt is converted on the way: its
- * type may differ.
+ * One table, which may be of another name there. Adds to *ret. A column whose digest has a cast_fmt
+ * is converted on the way: its type may differ.
  */
-int compare_catalogs(struct comparison *ret, const struct catalog *source,
-		     const struct catalog *target, const struct compare_options *options,
-		     struct err *e) MUST_CHECK;
-
-/* Only the tables, which may be of different names. */
-int compare_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
+int fit_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
 		   const struct catalog *target, const struct table *to,
-		   const struct compare_options *options, struct err *e) MUST_CHECK;
+		   const struct fit_options *options, struct err *e) MUST_CHECK;
 
-/* Only the extensions, those that the source's tables need looked at harder. */
-int compare_extensions(struct comparison *ret, const struct catalog *source,
-		       const struct catalog *target, const struct compare_options *options,
+/* The extensions; those that the source's tables need are looked at harder. */
+int fit_extensions(struct comparison *ret, const struct catalog *source,
+		       const struct catalog *target, const struct fit_options *options,
 		       struct err *e) MUST_CHECK;
 
-/* Only what holds for a database as a whole: its encoding. */
-int compare_databases(struct comparison *ret, const struct catalog *source,
+/* What holds for a database as a whole: its encoding. */
+int fit_databases(struct comparison *ret, const struct catalog *source,
 		      const struct catalog *target, struct err *e) MUST_CHECK;
 
 void comparison_done(struct comparison *c);
@@ -67,7 +64,7 @@ const char *difference_severity_name(enum difference_severity severity); /* "not
  * same type; types of extensions with a format that may have changed: of the same version. If not,
  * the reason is added to *why (may be NULL). `to` NULL: as if the target were made from the source.
  */
-bool compare_is_binary(const struct catalog *source, const struct table *from,
+bool fit_is_binary(const struct catalog *source, const struct table *from,
 		       const struct catalog *target, const struct table *to, struct text *why);
 
 #endif
