@@ -76,7 +76,8 @@ static int read_waivers(struct call *c, struct err *e)
 	if (!path)
 		return 0;
 	if (file_read_json(path, &c->waivers, e))
-		return -1;
+		return err_hint(e, "--waivers names a JSON file: a list of objects with group, "
+				   "object, reason, by and expires (YYYY-MM-DD)");
 	if (!json_is_array(c->waivers)) {
 		err_set(e, ERR_USAGE, "%s is not a list of waivers", path);
 		return err_hint(e, "a list of objects with group, object, reason, by and expires "
