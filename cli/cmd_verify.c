@@ -138,7 +138,9 @@ static int prepare_report(struct call *c, struct err *e)
 	c->repair.file = c->repair_file;
 	if (!c->diff_file || (opt_flag(c->o, OPT_ID_REPAIR) && !c->repair_file))
 		return err_nomem(e);
-	return file_mkdir(dir, e);
+	if (file_mkdir(dir, e))
+		return err_hint(e, "name a folder that can be made and written, with --report");
+	return 0;
 }
 
 static int read_settings(struct call *c, struct err *e)

@@ -302,6 +302,11 @@ class Verify(Case):
         self.assertRegex(error, r"cannot read .*nosuch")
         self.assertIn("hint: --waivers names a JSON file", error)
 
+    def test_a_report_folder_that_cannot_be_made_is_3_and_says_which_option(self):
+        error = self.run_("verify", "--report", "/proc/nosuch", status=3)[1]
+        self.assertIn("cannot make the folder /proc/nosuch", error)
+        self.assertIn("with --report", error)
+
     def test_an_unknown_table_is_2(self):
         _, err = self.run_("verify", "--table", "nonsense", status=2)
         self.assertIn("nonsense", err)
