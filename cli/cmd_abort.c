@@ -28,9 +28,8 @@ static int confirm(const struct opts *o, const char *dir, const struct conn *tar
 		text_add(&t, "  nothing but the run's own records\n");
 	if (!say_is_quiet())
 		say_out("%s", text_str(&t));
-	size_t n = json_array_size(list);
 	json_decref(list);
-	return say_ask(o, e, "Remove these %zu?", n) ? 0 : -1;
+	return say_ask(o, e, "Remove this from %s?", conn_label(target)) ? 0 : -1;
 }
 
 static int abort_run(const struct opts *o, struct endpoints *ends, char **ret_dir, struct err *e)

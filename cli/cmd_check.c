@@ -5,9 +5,9 @@
 #include "cli/command.h"
 #include "cli/endpoints.h"
 #include "cli/exit.h"
-#include "cli/help.h"
 #include "cli/room.h"
 #include "cli/say.h"
+#include "cli/show.h"
 #include "cli/signals.h"
 #include "common/pg.h"
 #include "schema/archive.h"
@@ -351,17 +351,13 @@ static void check_all(struct check *c, const struct endpoints *ends)
 static void add_words(struct text *ret, const char *words)
 {
 	enum { COLUMN = 35, LEAST = 30, INDENT = 6 };
-	AUTO_TEXT struct text t = TEXT_INIT;
 	int columns = say_out_columns();
 
-	say_add_clean(&t, words);
-	if (columns == 0)
-		text_addf(ret, "%s\n", text_str(&t));
-	else if (columns >= COLUMN + LEAST)
-		help_wrap(ret, text_str(&t), COLUMN, COLUMN, columns);
-	else {
+	if (columns == 0 || columns >= COLUMN + LEAST) {
+		show_words(ret, words, COLUMN, COLUMN);
+	} else {
 		text_addf(ret, "\n%*s", INDENT, "");
-		help_wrap(ret, text_str(&t), INDENT, INDENT, columns);
+		show_words(ret, words, INDENT, INDENT);
 	}
 }
 

@@ -24,8 +24,12 @@ static int find_document(char **ret_dir, const char *word, struct err *e)
 		*ret_dir = strdup(word);
 		return *ret_dir ? 0 : err_nomem(e);
 	}
-	if (choose_named(&run, word, e))
-		return err_hint(e, "name a folder that `neonferry verify --report` wrote, or a run");
+	if (choose_named(&run, word, e)) {
+		err_set(e, ERR_USAGE, "there is no report in %s: no report.json, and it is no run",
+			opt_public(word));
+		return err_hint(e,
+				"name a folder that `neonferry verify --report` wrote, or a run");
+	}
 	*ret_dir = file_path(run, "report");
 	return *ret_dir ? 0 : err_nomem(e);
 }
@@ -38,8 +42,11 @@ static int render(const struct opts *o, json_t **ret, char **ret_out, struct err
 	AUTO(free) char *rows = NULL;
 	AUTO(free) char *repaired = NULL;
 
-	if (o->n_args == 0)
-		return err_set(e, ERR_USAGE, "which report? name the folder that holds report.json");
+	if (o->n_args == 0) {
+		err_set(e, ERR_USAGE, "which report? no folder is named");
+		return err_hint(e,
+				"name a folder that `neonferry verify --report` wrote, or a run");
+	}
 	if (find_document(&dir, o->args[0], e))
 		return -1;
 	path = file_path(dir, "report.json");

@@ -23,9 +23,10 @@ static int export(struct schema_job *job, struct err *e)
 	dated_name(name, sizeof(name));
 	if (!path)
 		path = name;
-	if (schema_open(&pg, job, e) || schema_export(&t, job->target, pg_version(pg), &job->stop, e) ||
-	    file_write(path, text_str(&t), t.len, e))
+	if (schema_open(&pg, job, e) || schema_export(&t, job->target, pg_version(pg), &job->stop, e))
 		return -1;
+	if (file_write(path, text_str(&t), t.len, e))
+		return err_hint(e, "name a file in a folder that is there and may be written, with --output");
 	job->result = json_pack("{s:s, s:I}", "file", path, "bytes", (json_int_t)t.len);
 	text_addf(&job->summary, "%s: %zu bytes", path, t.len);
 	return 0;

@@ -76,7 +76,8 @@ static int read_waivers(struct call *c, struct err *e)
 	if (!path)
 		return 0;
 	if (file_read_json(path, &c->waivers, e))
-		return -1;
+		return err_hint(e, "--waivers names a JSON file: a list of objects with group, "
+				   "object, reason, by and expires (YYYY-MM-DD)");
 	if (!json_is_array(c->waivers)) {
 		err_set(e, ERR_USAGE, "%s is not a list of waivers", path);
 		return err_hint(e, "a list of objects with group, object, reason, by and expires "
@@ -137,7 +138,9 @@ static int prepare_report(struct call *c, struct err *e)
 	c->repair.file = c->repair_file;
 	if (!c->diff_file || (opt_flag(c->o, OPT_ID_REPAIR) && !c->repair_file))
 		return err_nomem(e);
-	return file_mkdir(dir, e);
+	if (file_mkdir(dir, e))
+		return err_hint(e, "name a folder that can be made and written, with --report");
+	return 0;
 }
 
 static int read_settings(struct call *c, struct err *e)

@@ -113,7 +113,7 @@ static size_t next_cell(const char *s, int *ret_cells)
 	return len;
 }
 
-static int cells_of(const char *s)
+int frame_cells(const char *s)
 {
 	int total = 0, cells;
 
@@ -124,9 +124,26 @@ static int cells_of(const char *s)
 	return total;
 }
 
+size_t frame_prefix(const char *s, int cells)
+{
+	size_t len = 0;
+	int used = 0, width;
+
+	while (s[len]) {
+		size_t next = next_cell(s + len, &width);
+		used += width < 0 ? 1 : width;
+		if (len && used > cells)
+			break;
+		len += next;
+		while (((unsigned char)s[len] & 0xc0) == 0x80) /* UTF-8 in another locale */
+			len++;
+	}
+	return len;
+}
+
 void frame_fit(struct text *t, const char *s, int cells, bool utf8)
 {
-	bool cut = cells_of(s) > cells;
+	bool cut = frame_cells(s) > cells;
 	int room = cut ? cells - 1 : cells, used = 0, width;
 
 	while (*s) {
@@ -151,7 +168,7 @@ void frame_fit(struct text *t, const char *s, int cells, bool utf8)
 /* As frame_fit(), but the end is kept: that is where a table's or collection's own name is. */
 static void fit_end(struct text *t, const char *s, int cells, bool utf8)
 {
-	int over = cells_of(s) - cells, width;
+	int over = frame_cells(s) - cells, width;
 
 	if (over <= 0) {
 		frame_fit(t, s, cells, utf8);

@@ -48,6 +48,10 @@ const char *frame_phase_name(int phase);
 
 /* Adds s, cut with "…" to `cells` cells and filled with spaces to exactly that many. */
 void frame_fit(struct text *t, const char *s, int cells, bool utf8);
+/* Cells that s takes on a terminal; bytes of s that take no more than `cells`, one character at
+ * least. */
+int frame_cells(const char *s);
+size_t frame_prefix(const char *s, int cells);
 /* Adds a bar of `cells` cells: done and ahead are parts of 1. */
 void frame_bar(struct text *t, double done, double ahead, int cells, bool utf8);
 

@@ -148,7 +148,7 @@ static void add_words(struct text *t, const char *s, int column, int indent)
 
 	say_add_clean(&clean, s);
 	say_size(&columns, &rows);
-	if (!terminal(STDERR_FILENO) || columns < 30 || strchr(text_str(&clean), '\n'))
+	if (!isatty(STDERR_FILENO) || columns < 30 || strchr(text_str(&clean), '\n'))
 		text_addf(t, "%s\n", text_str(&clean));
 	else
 		help_wrap(t, text_str(&clean), column, indent, columns);

@@ -1,6 +1,7 @@
 #include "cli/show.h"
 
 #include "cli/frame.h"
+#include "cli/help.h"
 #include "cli/human.h"
 #include "cli/say.h"
 
@@ -8,8 +9,9 @@
 #include <string.h>
 
 #define MAX_COLUMNS 16
-#define MAX_CELL    72
 #define NAME_CELLS  22 /* of "name  value" */
+#define NARROW      60 /* columns of a terminal where long values stand below their names */
+#define LEAST_WRAP  12 /* cells in which words can be broken */
 
 static bool ends_in(const char *s, const char *end)
 {
@@ -74,87 +76,16 @@ void show_scalar(struct text *t, const char *key, const json_t *value)
 	}
 }
 
-/* Keys and widths of a table; numbers stand to the right. */
-struct table_layout {
-	int n;
-	const char *keys[MAX_COLUMNS];
-	int width[MAX_COLUMNS];
-	bool right[MAX_COLUMNS];
-};
-
-static int min_int(int a, int b)
+void show_words(struct text *t, const char *words, int column, int indent)
 {
-	return a < b ? a : b;
-}
+	AUTO_TEXT struct text clean = TEXT_INIT;
+	int columns = say_out_columns();
 
-static void measure(struct table_layout *l, const json_t *array)
-{
-	for (int c = 0; c < l->n; c++) {
-		l->width[c] = (int)strlen(l->keys[c]);
-		for (size_t i = 0; i < json_array_size(array); i++) {
-			const json_t *value = json_object_get(json_array_get(array, i), l->keys[c]);
-			AUTO_TEXT struct text cell = TEXT_INIT;
-			show_scalar(&cell, l->keys[c], value);
-			int len = min_int((int)cell.len, MAX_CELL);
-			l->width[c] = len > l->width[c] ? len : l->width[c];
-			l->right[c] |= json_is_number(value);
-		}
-	}
-}
-
-static void add_cell(struct text *t, const struct table_layout *l, int c, const char *s)
-{
-	bool last = c == l->n - 1 && !l->right[c];
-
-	text_add(t, c ? "  " : "");
-	if (l->right[c])
-		text_addf(t, "%*s", l->width[c], s);
-	else if (last)
-		text_add(t, s);
+	say_add_clean(&clean, words);
+	if (columns >= LEAST_WRAP + indent)
+		help_wrap(t, text_str(&clean), column, indent, columns);
 	else
-		frame_fit(t, s, l->width[c], say_is_utf8());
-}
-
-/* Ends a line without the spaces that fill its last cell. */
-static void end_line(struct text *t)
-{
-	while (t->len && t->data[t->len - 1] == ' ')
-		t->data[--t->len] = '\0';
-	text_add(t, "\n");
-}
-
-static void add_rows(struct text *t, const struct table_layout *l, const json_t *array, int indent,
-		     int max_rows)
-{
-	size_t n = json_array_size(array);
-
-	text_addf(t, "%*s", indent, "");
-	for (int c = 0; c < l->n; c++)
-		add_cell(t, l, c, l->keys[c]);
-	end_line(t);
-	for (size_t i = 0; i < n && (!max_rows || i < (size_t)max_rows); i++) {
-		text_addf(t, "%*s", indent, "");
-		for (int c = 0; c < l->n; c++) {
-			AUTO_TEXT struct text cell = TEXT_INIT;
-			show_scalar(&cell, l->keys[c],
-				    json_object_get(json_array_get(array, i), l->keys[c]));
-			add_cell(t, l, c, text_str(&cell));
-		}
-		end_line(t);
-	}
-	if (max_rows && n > (size_t)max_rows)
-		text_addf(t, "%*s... and %zu more\n", indent, "", n - (size_t)max_rows);
-}
-
-void show_table(struct text *t, const json_t *array, const char *const *keys, int indent,
-		int max_rows)
-{
-	struct table_layout l = { 0 };
-
-	for (; keys[l.n] && l.n < MAX_COLUMNS; l.n++)
-		l.keys[l.n] = keys[l.n];
-	measure(&l, array);
-	add_rows(t, &l, array, indent, max_rows);
+		text_addf(t, "%s\n", text_str(&clean));
 }
 
 static void show_objects(struct text *t, const json_t *array, int indent)
@@ -182,6 +113,8 @@ static bool is_empty(const json_t *value)
 static void show_member(struct text *t, const char *key, const json_t *value, int indent)
 {
 	bool nested = json_is_object(value) || json_is_object(json_array_get(value, 0));
+	int columns = say_out_columns();
+	AUTO_TEXT struct text words = TEXT_INIT;
 
 	if (is_empty(value))
 		return;
@@ -190,9 +123,14 @@ static void show_member(struct text *t, const char *key, const json_t *value, in
 		show_value(t, value, indent + 2);
 		return;
 	}
+	show_scalar(&words, key, value);
+	if (columns && columns < NARROW && frame_cells(text_str(&words)) >= columns - NAME_CELLS) {
+		text_addf(t, "%*s%s\n%*s", indent, "", key, indent + 2, "");
+		show_words(t, text_str(&words), indent + 2, indent + 2);
+		return;
+	}
 	text_addf(t, "%*s%-*s ", indent, "", NAME_CELLS - indent, key);
-	show_scalar(t, key, value);
-	text_add(t, "\n");
+	show_words(t, text_str(&words), NAME_CELLS + 1, NAME_CELLS + 1);
 }
 
 void show_value(struct text *t, const json_t *value, int indent)
@@ -206,8 +144,9 @@ void show_value(struct text *t, const json_t *value, int indent)
 	} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
 		show_objects(t, value, indent);
 	} else if (value) {
+		AUTO_TEXT struct text words = TEXT_INIT;
 		text_addf(t, "%*s", indent, "");
-		show_scalar(t, "", value);
-		text_add(t, "\n");
+		show_scalar(&words, "", value);
+		show_words(t, text_str(&words), indent, indent);
 	}
 }

@@ -1,10 +1,16 @@
 #include "cli/verdict.h"
 
+#include "cli/frame.h"
+#include "cli/human.h"
 #include "cli/say.h"
+#include "cli/show.h"
 
 #include <string.h>
 
-#define SHOWN 60 /* findings; the report has all */
+#define SHOWN      60 /* findings; the report has all */
+#define NAME_CELLS 40
+#define LEAST_NAME 11
+#define NARROW     60 /* columns of a terminal that gets narrow numbers */
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -33,26 +39,60 @@ static json_int_t rows_of(const json_t *row, size_t end)
 	return json_integer_value(json_array_get(json_object_get(row, "rows"), end));
 }
 
+/* Names and numbers are narrower where the terminal is. */
+static int number_cells(void)
+{
+	int columns = say_out_columns();
+
+	return columns && columns < NARROW ? 8 : 12;
+}
+
+static int name_cells(void)
+{
+	int columns = say_out_columns();
+	int rest = 2 * (1 + number_cells()) + (int)strlen("  identical");
+	int room = columns ? columns - rest : NAME_CELLS;
+
+	return room > NAME_CELLS ? NAME_CELLS : room < LEAST_NAME ? LEAST_NAME : room;
+}
+
 /* A dash where the rows are not known: 0 is a number. */
 static void print_rows(const json_t *row)
 {
+	char buf[HUMAN_LEN];
+
 	for (size_t end = 0; end < 2; end++) {
 		if (json_is_integer(json_array_get(json_object_get(row, "rows"), end)))
-			say_out(" %12lld", (long long)rows_of(row, end));
+			say_out(" %*s", number_cells(),
+				human_count(buf, (uint64_t)rows_of(row, end)));
 		else
-			say_out(" %12s", "-");
+			say_out(" %*s", number_cells(), "-");
 	}
 	say_out("  ");
 }
 
-static void print_name(const char *name, int width)
+/* A name in its column. On a terminal a longer one stands on a line of its own. */
+static void print_name(const char *name, int indent)
 {
 	AUTO_TEXT struct text clean = TEXT_INIT;
 
 	say_add_clean(&clean, name);
-	for (const char *p = text_str(&clean); *p; p++)
-		width -= ((unsigned char)*p & 0xc0) != 0x80;
-	say_out("%s%*s", text_str(&clean), width > 0 ? width : 0, "");
+	int over = indent + frame_cells(text_str(&clean)) - name_cells();
+	bool apart = over > 0 && say_out_columns();
+	say_out("%*s%s%s%*s", indent, "", text_str(&clean), apart ? "\n" : "",
+		apart      ? name_cells()
+		: over < 0 ? -over
+			   : 0,
+		"");
+}
+
+/* Words behind the coloured one that stands on this line already. */
+static void print_words(const char *words, int column)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	show_words(&t, words, column, 2);
+	say_out("%s", text_str(&t));
 }
 
 static void print_collection(const json_t *c)
@@ -61,8 +101,7 @@ static void print_collection(const json_t *c)
 	const json_t *same = json_object_get(c, "same");
 	bool equal = same ? json_is_true(same) : rows_of(c, 0) == rows_of(c, 1);
 
-	say_out("  ");
-	print_name(name ? name : "(none)", 38);
+	print_name(!name ? "(none)" : *name ? name : "\"\"", 2);
 	print_rows(c);
 	print_word(!equal ? "different" : same ? "identical" : "counted");
 	say_out("\n");
@@ -74,15 +113,15 @@ static void print_tables(const json_t *doc)
 	size_t i, j;
 
 	if (json_array_size(json_object_get(doc, "tables")) > 0)
-		say_out("%-40s %12s %12s\n", "table", "source", "target");
+		say_out("%-*s %*s %*s\n", name_cells(), "table", number_cells(), "source",
+			number_cells(), "target");
 	json_array_foreach(json_object_get(doc, "tables"), i, table)
 	{
-		print_name(text_of(table, "name"), 40);
+		print_name(text_of(table, "name"), 0);
 		print_rows(table);
 		print_word(text_of(table, "verdict"));
 		say_out("\n");
-		json_array_foreach(json_object_get(table, "collections"), j, c)
-			print_collection(c);
+		json_array_foreach(json_object_get(table, "collections"), j, c) print_collection(c);
 	}
 }
 
@@ -98,11 +137,11 @@ static int print_findings(const json_t *doc, const char *verdict, int shown)
 		if (shown++ >= SHOWN)
 			continue;
 		print_word(verdict);
-		say_out("  %s  ", text_of(check, "group"));
-		print_name(text_of(check, "object"), 0);
-		say_out(": ");
-		print_name(text_of(check, "sentence"), 0);
-		say_out("\n");
+		AUTO_TEXT struct text words = TEXT_INIT;
+		const char *group = text_of(check, "group");
+		text_addf(&words, "%s: %s", text_of(check, "object"), text_of(check, "sentence"));
+		say_out("  %s  ", group);
+		print_words(text_str(&words), (int)(strlen(verdict) + strlen(group)) + 4);
 	}
 	return shown;
 }
@@ -121,6 +160,5 @@ void verdict_print(const json_t *doc)
 	}
 	print_word(text_of(doc, "verdict"));
 	say_out(": ");
-	print_name(text_of(doc, "sentence"), 0);
-	say_out("\n");
+	print_words(text_of(doc, "sentence"), (int)strlen(text_of(doc, "verdict")) + 2);
 }

@@ -335,12 +335,12 @@ static void plan_words(struct text *t, const json_t *index, const char *end)
 	text_add(t, ".");
 }
 
-static void self_words(struct text *t, const json_t *index, const char *end)
+static void self_words(struct text *t, const json_t *index, const char *end, const char *before)
 {
 	const json_t *self = json_object_get(json_object_get(index, "self"), end);
 
 	if (json_array_size(self) == 2)
-		text_addf(t, " %s %lld of %lld;", end,
+		text_addf(t, "%s %s %lld of %lld", before, end,
 			  (long long)json_integer_value(json_array_get(self, 0)),
 			  (long long)json_integer_value(json_array_get(self, 1)));
 }
@@ -362,9 +362,10 @@ static void index_part(struct text *t, const json_t *index)
 	plan_words(t, index, "source");
 	plan_words(t, index, "target");
 	text_add(t, " Rows that find themselves:");
-	self_words(t, index, "source");
-	self_words(t, index, "target");
-	text_add(t, "</p>");
+	bool both = json_is_array(json_object_get(json_object_get(index, "self"), "source"));
+	self_words(t, index, "source", "");
+	self_words(t, index, "target", both ? "," : "");
+	text_add(t, ".</p>");
 	panel_legend(t);
 	recall_chart(t, index);
 	recall_table(t, index);

@@ -94,11 +94,14 @@ const char style_css_more[] =
 	/* paper */
 	"@page{margin:16mm 14mm}"
 	"@media print{:root{" LIGHT ";--bg:#fff;--line:#bbb}"
-	"body{font-size:10.5px}main{max-width:none;padding:0}nav{display:none}"
+	/* sizes are in rem: of the root, or tables would stay as large as on the screen */
+	"html{font-size:10.5px}body{font-size:1rem}main{max-width:none;padding:0}nav{display:none}"
 	"details::details-content{content-visibility:visible;display:block;height:auto}"
 	/* the queries are in queries.sql; quantiles and examples in the JSON */
 	"#reproduce details,#embeddings details,#search details{display:none}"
 	"details:not([open])>*{display:block}summary{color:var(--ink);list-style:none}"
+	"th,td{padding:.16rem .7rem .16rem 0;line-height:1.3}"
+	"#checks td:nth-child(3){min-width:19rem}.legend{break-after:avoid}"
 	"h2{margin-top:1.6rem}h2,h3{break-after:avoid}figure,tr,.facts{break-inside:avoid}"
 	".facts{grid-template-columns:repeat(6,1fr)}.facts b{font-size:1.1rem}"
 	".verdict{border:2px solid var(--v);color:var(--v);background:none}"

@@ -1,15 +1,18 @@
 """Commands against real servers: what is printed where, exit statuses, the terminal, Ctrl-C, and that
 a password is nowhere."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 from urllib.parse import quote
@@ -288,6 +291,22 @@ class Verify(Case):
         out, _ = self.run_("verify", "--json")
         self.assertEqual(json.loads(out)["verdict"], "PASS")
 
+    def test_a_report_that_is_none_says_what_to_name(self):
+        error = self.run_("report", "nosuch", status=2)[1]
+        self.assertIn("there is no report in nosuch", error)
+        self.assertIn("hint: name a folder that `neonferry verify --report` wrote", error)
+        self.assertIn("hint: name a folder", self.run_("report", status=2)[1])
+
+    def test_waivers_that_cannot_be_read_say_what_they_are(self):
+        error = self.run_("verify", "--waivers", "nosuch", status=3)[1]
+        self.assertRegex(error, r"cannot read .*nosuch")
+        self.assertIn("hint: --waivers names a JSON file", error)
+
+    def test_a_report_folder_that_cannot_be_made_is_3_and_says_which_option(self):
+        error = self.run_("verify", "--report", "/proc/nosuch", status=3)[1]
+        self.assertIn("cannot make the folder /proc/nosuch", error)
+        self.assertIn("with --report", error)
+
     def test_an_unknown_table_is_2(self):
         _, err = self.run_("verify", "--table", "nonsense", status=2)
         self.assertIn("nonsense", err)
@@ -400,8 +419,10 @@ class Interrupted(Case):
 class Terminal(Case):
     """On a pseudo terminal of 80 columns."""
 
-    def on_terminal(self, *words, answer=None, term="xterm", interrupt_at=None):
+    def on_terminal(self, *words, answer=None, term="xterm", interrupt_at=None, columns=0):
         ours, theirs = pty.openpty()
+        if columns:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         env = dict(self.env, TERM=term)
         process = subprocess.Popen([NEONFERRY] + list(words), stdin=theirs, stdout=theirs, stderr=theirs,
                                    cwd=self.folder, env=env, start_new_session=True)
@@ -459,6 +480,40 @@ class Terminal(Case):
         self.assertFalse(os.path.exists(self.folder + "/r"))
         status, seen = self.on_terminal("run", "--run-dir", "r", answer="y\n")
         self.assertEqual(status, 0, seen)
+
+    def fits(self, seen, columns):
+        """Nothing is wider than the terminal but what must stay whole: an address, a path."""
+        for line in seen.replace("\r", "").split("\n"):
+            if " " in line.strip() and "postgresql://" not in line and "/" not in line:
+                self.assertLessEqual(len(line), columns, seen)
+
+    def test_tables_are_as_wide_as_the_terminal(self):
+        name = "a_table_whose_name_takes_the_better_part_of_a_line_of_80_cells"
+        SOURCE.psql("CREATE TABLE %s AS SELECT 1 AS id; CREATE FUNCTION many(%s) RETURNS int LANGUAGE sql "
+                    "AS 'SELECT 1'" % (name, ", ".join("a%d double precision" % i for i in range(9))))
+        self.addCleanup(SOURCE.psql, "DROP TABLE %s; DROP FUNCTION many" % name)
+        for columns in (80, 40):
+            status, seen = self.on_terminal("plan", columns=columns)
+            self.assertEqual(status, 0, seen)
+            self.fits(seen, columns)
+            self.assertIn(name, re.sub(r"\s", "", re.sub(r" +\d.*(?=\r)", "", seen)))
+        status, seen = self.on_terminal("run", "--run-dir", "r", term="dumb", columns=40)
+        self.assertEqual(status, 0, seen)
+        self.fits(seen, 40)
+        self.assertIn("public." + name, seen)
+        self.assertRegex(seen, r"(?m)^public\.plain +1,000 .*same\r$")
+        status, seen = self.on_terminal("verify", "--level", "counts", "--no-color", columns=40)
+        self.assertEqual(status, 0, seen)
+        self.fits(seen, 40)
+        status, seen = self.on_terminal("abort", "r", answer="y\n", columns=40)
+        self.assertEqual(status, 0, seen)
+        self.fits(seen, 40)
+        self.assertIn("Remove this from ", seen)
+
+    def test_a_pipe_gets_every_row_on_one_line(self):
+        out = self.run_("plan")[0]
+        self.assertRegex(out, r"(?m)^table +rows +bytes +format +ranges +collections +note$")
+        self.assertRegex(out, r"(?m)^public\.plain +1,000 ")
 
 
 if __name__ == "__main__":
