@@ -12,6 +12,7 @@
 #include "common/pg.h"
 #include "schema/archive.h"
 #include "schema/migration_session.h"
+#include "transfer/sessions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,16 +152,14 @@ static void check_target_rights(struct check *c)
 
 static void check_target_sessions(struct check *c)
 {
-	AUTO(free) char *n = NULL;
-	static const char sql[] =
-		"SELECT pg_catalog.current_setting('max_connections')::int - "
-		"pg_catalog.current_setting('superuser_reserved_connections')::int - "
-		"(SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = "
-		"'client backend')";
+	struct err e = ERR_INIT;
+	int n;
 
-	if (ask(c, c->target, "sessions", sql, &n) && n)
-		found(c, "target", "sessions", atoi(n) >= 4 ? "ok" : "note",
-		      "%s more sessions are possible now", n);
+	if (sessions_free(c->target, &n, &e))
+		failed(c, "target", "sessions", &e);
+	else
+		found(c, "target", "sessions", n >= 4 ? "ok" : "note",
+		      "%d more sessions are possible now", n);
 }
 
 static void check_extension(struct check *c, const char *name, const char *version)

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "schema/restore_point.h"
+#include "transfer/sessions.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,11 +60,32 @@ static int open_end(struct run *r, const struct conn *conn, const char *what, st
 	}
 }
 
+/* Fewer sessions than the limit allows, instead of failing at it again and again. */
+static int fit_sessions(struct run *r, struct err *e)
+{
+	int possible, wanted = r->settings.senders, senders;
+
+	if (wanted <= 1)
+		return 0;
+	if (sessions_free(r->target_pg, &possible, e) < 0)
+		return -1;
+	senders = sessions_share(possible, wanted);
+	if (senders == wanted)
+		return 0;
+	r->settings.senders = senders;
+	event_emit(r->events, EVENT_NOTICE, "sessions.fewer",
+		   json_pack("{s:i, s:i}", "possible", possible, "senders", senders),
+		   "the target allows %d more sessions now: senders %d instead of %d", possible, senders, wanted);
+	return 0;
+}
+
 int run_open_target(struct run *r, struct err *e)
 {
 	if (r->target_pg)
 		return 0;
-	return open_end(r, r->target, "control", &r->target_pg, e);
+	if (open_end(r, r->target, "control", &r->target_pg, e) < 0)
+		return -1;
+	return fit_sessions(r, e);
 }
 
 int run_open_source(struct run *r, struct err *e)

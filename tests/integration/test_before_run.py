@@ -263,6 +263,21 @@ class Around(Case):
                                    r"(public\.)?plain; let them end")
         self.assertRegex(done.out, r"note +target +room +the project may hold 1\.0 MB.*raise the limit")
 
+    def test_P_116_a_run_stays_under_the_limit_of_sessions_and_says_so(self):
+        for limit, senders in ((5, "senders 1 instead of 8"), (11, "senders 4 instead of 8"), (-1, None)):
+            with self.subTest(limit=limit):
+                self.target.psql("ALTER ROLE %s CONNECTION LIMIT %d" % (FERRY, limit), user="postgres")
+                self.target.psql("DROP DATABASE %s" % self.db, user="postgres")
+                self.target.create_database(self.db, owner=FERRY)
+                before = self.target.log_text().count("too many connections for role")
+                done = self.call("run", "--senders", "8")
+                self.assertEqual(done.status, 0, done.text)
+                if senders:
+                    self.assertIn(senders, done.text)
+                else:
+                    self.assertNotIn("instead of 8", done.text)
+                self.assertEqual(self.target.log_text().count("too many connections for role"), before)
+
     def test_a_run_without_standard_descriptors_writes_into_no_file_of_its_own(self):
         argv = "'%s' run --run-dir '%s' <&- >&- 2>&-" % (NEONFERRY, self.at("run"))
         done = subprocess.run(["bash", "-c", argv], env=environment(**self.env), timeout=120, check=False)
