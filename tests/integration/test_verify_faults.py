@@ -293,6 +293,15 @@ class Faults(unittest.TestCase):
         self.assertEqual([c for c in doc["checks"] if c["verdict"] not in ("pass", "info")], [])
         self.assertEqual(status, PASS)
 
+    def test_definitions_that_cannot_be_read_are_inconclusive(self):
+        uri = self.plant("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_get_triggerdef(oid) FROM PUBLIC")
+        status, doc = verify(self.source.uri(), uri, levels="level=1")
+        self.assertEqual((status, doc["verdict"]), (UNKNOWN, "INCONCLUSIVE"))
+        self.assertTrue(findings(doc, "schema", "definitions", "of the target could not be read.*permission denied",
+                                 "unknown"), doc["checks"])
+        # What else there is to see is still looked at.
+        self.assertIn("large objects", {k["kind"] for k in doc["objects"]})
+
     def test_the_state_of_a_target_alone_is_judged(self):
         uri = self.plant("ALTER TABLE items DISABLE TRIGGER USER; UPDATE pg_index SET indisvalid = false WHERE"
                          " indexrelid = 'items_embedding'::regclass; DROP INDEX items_name")
