@@ -1,10 +1,9 @@
 /*
  * parity - is the target the same database in everything but its rows?
  *
- * Extensions and their versions, indexes (there, valid, same operator class and options),
- * constraints (there, validated), triggers, functions, views, types, policies, settings of the
- * database and its roles, sequences (at or past the source's value and their column's maximum),
- * large objects. Compared by definition, as the servers print it.
+ * Definitions by the model of the catalog (definitions.h), and what the model does not hold: search
+ * settings as they are in force, large objects, and sequences (at or past the source's value and
+ * their column's maximum).
  */
 #ifndef VERIFY_PARITY_H
 #define VERIFY_PARITY_H
@@ -14,15 +13,15 @@
 #include <jansson.h>
 
 /*
- * Adds findings to checks and, to `objects`, one object a difference or kind:
- * {kind, source: n, target: n, different: n}. pg[PG_SOURCE] may be NULL: then only the state of the
- * target is judged. only_tables: objects of other tables, and of none, are not looked at. A kind
- * that cannot be read is a finding, not an error.
+ * Adds findings to checks and, to `objects`, one object a kind: {kind, source: n, target: n,
+ * different: n}. pg[PG_SOURCE] may be NULL: then only the state of the target is judged.
+ * only_tables: objects of other tables, and of none, are not looked at. What cannot be read is a
+ * finding, not an error.
  */
 int parity_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
 		 json_t *checks, json_t *objects, struct err *e) MUST_CHECK;
 
-/* Tables and columns, from the catalogs alone. */
+/* Tables and whether their rows can be compared, from the catalogs alone. */
 void parity_tables(const struct pairs *pairs, bool has_source, json_t *checks);
 
 /* Sequences of both ends (catalogs[PG_SOURCE] may be NULL). */

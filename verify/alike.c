@@ -1,0 +1,110 @@
+#include "verify/alike.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *schema_prefix(const char *name, struct err *e)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+	bool plain = islower((unsigned char)name[0]) || name[0] == '_';
+
+	for (const char *p = name; *p; p++)
+		plain = plain &&
+			(islower((unsigned char)*p) || isdigit((unsigned char)*p) || *p == '_');
+	if (plain)
+		text_add(&t, name);
+	else
+		text_add_ident(&t, name);
+	text_add(&t, ".");
+	return text_take(&t, e);
+}
+
+static int add_schema(struct alike *a, const char *source, const char *target, struct err *e)
+{
+	struct alike_schema *grown = realloc(a->schema, ((size_t)a->n + 1) * sizeof(*grown));
+
+	if (!grown)
+		return err_nomem(e);
+	a->schema = grown;
+	grown[a->n] = (struct alike_schema){ .end = { NULL } };
+	a->n++;
+	grown[a->n - 1].end[PG_SOURCE] = schema_prefix(source, e);
+	grown[a->n - 1].end[PG_TARGET] = schema_prefix(target, e);
+	return grown[a->n - 1].end[PG_SOURCE] && grown[a->n - 1].end[PG_TARGET] ? 0 : -1;
+}
+
+int alike_make(struct alike *ret, const struct model *source, const struct model *target,
+	       struct err *e)
+{
+	*ret = (struct alike){ .n = 0 };
+	for (int i = 0; i < source->n; i++) {
+		const struct model_object *o = &source->list[i], *there;
+		const char *s, *t;
+
+		if (strcmp(o->kind, "extension") != 0 ||
+		    !(there = model_find(target, "extension", o->name)))
+			continue;
+		s = model_value(o, "schema");
+		t = model_value(there, "schema");
+		if (s && t && strcmp(s, t) != 0 && add_schema(ret, s, t, e)) {
+			alike_done(ret);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void alike_done(struct alike *a)
+{
+	for (int i = 0; i < a->n; i++)
+		for (int role = 0; role < 2; role++)
+			free(a->schema[i].end[role]);
+	free(a->schema);
+	*a = (struct alike){ .n = 0 };
+}
+
+static bool skip(const char **s, const char *a, const char **t, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+
+	if (strncmp(*s, a, n) != 0 || strncmp(*t, b, m) != 0)
+		return false;
+	*s += n;
+	*t += m;
+	return true;
+}
+
+static bool is_inside_word(const char *start, const char *at)
+{
+	return at > start &&
+	       (isalnum((unsigned char)at[-1]) || strchr("_$.\"", at[-1]) || at[-1] & 0x80);
+}
+
+static bool skip_schema(const struct alike *a, const char **s, const char **t)
+{
+	for (int i = 0; i < a->n; i++)
+		if (skip(s, a->schema[i].end[PG_SOURCE], t, a->schema[i].end[PG_TARGET]))
+			return true;
+	return false;
+}
+
+bool alike_text(const struct alike *a, const char *source, const char *target, bool converted)
+{
+	const char *s = source, *t = target;
+
+	if (!s || !t)
+		return s == t;
+	while (*s || *t) {
+		if (!is_inside_word(source, s) && skip_schema(a, &s, &t))
+			continue;
+		if (converted &&
+		    (skip(&s, "vector", &t, "halfvec") || skip(&s, "halfvec", &t, "vector")))
+			continue;
+		if (*s != *t)
+			return false;
+		s++;
+		t++;
+	}
+	return true;
+}
