@@ -104,6 +104,14 @@ static void add_steps(json_t *facts, const char *dir)
 	json_object_set_new(facts, "steps", steps);
 }
 
+static void add_statistics(json_t *facts, const char *dir)
+{
+	json_t *source = read_file(dir, "statistics.json");
+
+	if (source)
+		json_object_set_new(facts, "statistics", json_pack("{s:o}", "source", source));
+}
+
 json_t *runfacts_read(const char *dir)
 {
 	json_t *facts = json_object();
@@ -111,5 +119,6 @@ json_t *runfacts_read(const char *dir)
 	add_settings(facts, dir);
 	add_plan(facts, dir);
 	add_steps(facts, dir);
+	add_statistics(facts, dir);
 	return facts;
 }

@@ -8,8 +8,9 @@
 #include <jansson.h>
 
 /*
- * {started, snapshot, lsn, source_id, generation, settings: {...}, steps: [{time, name, text}]} of
- * the run in dir; what the folder does not hold is left out. New reference.
+ * {started, snapshot, lsn, source_id, generation, settings: {...}, steps: [{time, name, text}],
+ * statistics: {source: as transfer/statistics.h, when the run began}} of the run in dir; what the
+ * folder does not hold is left out. New reference.
  */
 json_t *runfacts_read(const char *dir);
 

@@ -4,6 +4,7 @@
 #include "cli/runfacts.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "transfer/statistics.h"
 #include "verify/report.h"
 #include "verify/verify.h"
 
@@ -49,6 +50,30 @@ static void free_lists(struct lists *l)
 	free(l->division);
 }
 
+/* The same of the target, now; left out where it does not answer. */
+static void add_statistics(const struct conn *target, json_t *statistics)
+{
+	const json_t *tables = json_object_get(json_object_get(statistics, "source"), "tables"), *table;
+	int n = (int)json_array_size(tables);
+	AUTO(free) const char **names = calloc((size_t)n + 1, sizeof(*names));
+	AUTO(pg) struct pg *pg = NULL;
+	struct err ignored = ERR_INIT;
+	json_t *now = NULL;
+	size_t i;
+
+	if (!names || n == 0)
+		return;
+	json_array_foreach(tables, i, table)
+	{
+		names[i] = json_string_value(json_object_get(table, "target"));
+		if (!names[i])
+			return;
+	}
+	if (pg_open(&pg, target, "report", NULL, &ignored) == 0 &&
+	    statistics_read(pg, names, n, &now, &ignored) == 0)
+		json_object_set_new(statistics, "target", now);
+}
+
 static int write_report(const struct runreport *r, struct verify_result *v, json_t *summary,
 			const json_t *facts, struct err *e)
 {
@@ -56,6 +81,7 @@ static int write_report(const struct runreport *r, struct verify_result *v, json
 	AUTO(free) char *page = dir ? file_path(dir, "report.html") : NULL;
 	json_t *rates = against_rates(r->ends->target, r->run);
 
+	add_statistics(r->ends->target, json_object_get(facts, "statistics"));
 	report_add_transfer(v->doc, summary, rates, facts);
 	json_decref(rates);
 	if (!page)

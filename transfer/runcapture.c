@@ -5,6 +5,7 @@
 #include "transfer/blobfile.h"
 #include "transfer/existing.h"
 #include "transfer/view.h"
+#include "transfer/statistics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,28 @@ int run_save_sequences(struct run *r, struct err *e)
 		return -1;
 	rc = file_write_json(path, values, e);
 	json_decref(values);
+	return rc;
+}
+
+/* What the tables of the plan take in the source, and their names in the target to look there later. */
+static int save_statistics(struct run *r, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, "statistics.json");
+	AUTO(free) const char **names = calloc((size_t)r->plan->n_tables + 1, sizeof(*names));
+	json_t *j = NULL, *table;
+	size_t i;
+	int rc;
+
+	if (!path || !names)
+		return err_nomem(e);
+	for (int k = 0; k < r->plan->n_tables; k++)
+		names[k] = r->plan->tables[k].qname;
+	if (statistics_read(r->source_pg, names, r->plan->n_tables, &j, e) < 0)
+		return -1;
+	json_array_foreach(json_object_get(j, "tables"), i, table)
+		json_object_set_new(table, "target", json_string(r->plan->tables[i].target_qname));
+	rc = file_write_json(path, j, e);
+	json_decref(j);
 	return rc;
 }
 
@@ -306,7 +329,8 @@ static int begin_first(struct run *r, struct err *e)
 	struct plan *p;
 
 	if (plan_first(r, e) < 0 || drop_old_archive(r, e) < 0 || dump_schema(r, e) < 0 ||
-	    run_save_sequences(r, e) < 0 || run_capture_blobs(r, e) < 0 || run_check_blobs(r, e) < 0)
+	    run_save_sequences(r, e) < 0 || save_statistics(r, e) < 0 || run_capture_blobs(r, e) < 0 ||
+	    run_check_blobs(r, e) < 0)
 		return -1;
 	p = GIVE(&r->plan); /* the ledger may not know the run yet: there is no plan on disk */
 	if (run_renew_target(r, e) < 0 || run_enter_ledger(r, e) < 0) {

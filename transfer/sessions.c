@@ -4,15 +4,16 @@
 
 /* A role that may not see others' sessions sees their usesysid all the same, and nothing else. */
 #define SQL                                                                                        \
-	"WITH a AS (SELECT usesysid, datid FROM pg_catalog.pg_stat_activity WHERE usesysid IS NOT NULL)"   \
-	" SELECT least(pg_catalog.current_setting('max_connections')::int"                             \
-	" - pg_catalog.current_setting('superuser_reserved_connections')::int"                         \
-	" - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int"              \
-	" - (SELECT pg_catalog.count(*) FROM a),"                                                      \
-	" (SELECT nullif(r.rolconnlimit, -1) - (SELECT pg_catalog.count(*) FROM a WHERE"               \
-	" a.usesysid = r.oid) FROM pg_catalog.pg_roles r WHERE r.rolname = session_user),"             \
-	" (SELECT nullif(d.datconnlimit, -1) - (SELECT pg_catalog.count(*) FROM a WHERE"               \
-	" a.datid = d.oid) FROM pg_catalog.pg_database d WHERE d.datname ="                            \
+	"WITH a AS (SELECT usesysid, datid FROM pg_catalog.pg_stat_activity WHERE usesysid IS "    \
+	"NOT NULL)"                                                                                \
+	" SELECT least(pg_catalog.current_setting('max_connections')::int"                         \
+	" - pg_catalog.current_setting('superuser_reserved_connections')::int"                     \
+	" - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int"          \
+	" - (SELECT pg_catalog.count(*) FROM a),"                                                  \
+	" (SELECT nullif(r.rolconnlimit, -1) - (SELECT pg_catalog.count(*) FROM a WHERE"           \
+	" a.usesysid = r.oid) FROM pg_catalog.pg_roles r WHERE r.rolname = session_user),"         \
+	" (SELECT nullif(d.datconnlimit, -1) - (SELECT pg_catalog.count(*) FROM a WHERE"           \
+	" a.datid = d.oid) FROM pg_catalog.pg_database d WHERE d.datname ="                        \
 	" pg_catalog.current_database()))"
 
 int sessions_free(struct pg *pg, int *ret, struct err *e)

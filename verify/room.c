@@ -197,6 +197,65 @@ static void steps(struct text *t, const json_t *list)
 	text_add(t, "</tbody></table></div></details>");
 }
 
+static void statistics_cells(struct text *t, const json_t *table)
+{
+	const json_t *indexes = json_object_get(table, "indexes");
+
+	size_cell(t, json_object_get(table, "bytes"));
+	text_addf(t, "<td class=\"n\">%zu</td>", json_array_size(indexes));
+	size_cell(t, json_object_get(table, "index_bytes"));
+}
+
+static void statistics_end(struct text *t, const json_t *end, const char *title)
+{
+	const json_t *version;
+	const char *name;
+
+	if (!end)
+		return;
+	text_addf(t, "<li>%s: PostgreSQL ", title);
+	panel_field(t, end, "version");
+	text_add(t, ", ");
+	panel_bytes(t, panel_number(end, "database_bytes"));
+	text_add(t, " in all; extensions");
+	json_object_foreach(json_object_get(end, "extensions"), name, version)
+	{
+		text_add(t, " ");
+		chart_escape(t, name);
+		text_add(t, " ");
+		chart_escape(t, json_string_value(version));
+	}
+	text_add(t, "</li>");
+}
+
+/* What the source held when the run began, beside the target when it ended. */
+static void statistics(struct text *t, const json_t *list)
+{
+	const json_t *source = json_object_get(list, "source"), *target = json_object_get(list, "target");
+	const json_t *tables = json_object_get(source, "tables"), *table;
+	size_t i;
+
+	if (json_array_size(tables) == 0)
+		return;
+	text_add(t, "<details><summary>Before the run, and after it: sizes, indexes, extensions</summary><ul>");
+	statistics_end(t, source, "source before");
+	statistics_end(t, target, "target after");
+	text_add(t, "</ul><div class=\"scroll\"><table class=\"small\"><thead><tr><th>table</th>"
+		    "<th class=\"n\">source</th><th class=\"n\">indexes</th><th class=\"n\">their size</th>"
+		    "<th class=\"n\">target</th><th class=\"n\">indexes</th><th class=\"n\">their size</th>"
+		    "</tr></thead><tbody>");
+	json_array_foreach(tables, i, table)
+	{
+		text_add(t, "<tr><th scope=\"row\">");
+		panel_field(t, table, "table");
+		text_add(t, "</th>");
+		statistics_cells(t, table);
+		statistics_cells(t, json_array_get(json_object_get(target, "tables"), i));
+		text_add(t, "</tr>");
+	}
+	text_add(t, "</tbody></table></div></details>");
+}
+
 void room_transfer(struct text *t, const json_t *doc)
 {
 	const json_t *transfer = json_object_get(doc, "transfer");
@@ -206,6 +265,7 @@ void room_transfer(struct text *t, const json_t *doc)
 	text_add(t, "<section id=\"transfer\"><h2>The run</h2>");
 	rate_chart(t, json_object_get(transfer, "samples"));
 	timings(t, json_object_get(json_object_get(transfer, "summary"), "timings_ms"));
+	statistics(t, json_object_get(json_object_get(transfer, "run"), "statistics"));
 	steps(t, json_object_get(json_object_get(transfer, "run"), "steps"));
 	text_add(t, "</section>");
 }

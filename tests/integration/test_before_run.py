@@ -263,6 +263,27 @@ class Around(Case):
                                    r"(public\.)?plain; let them end")
         self.assertRegex(done.out, r"note +target +room +the project may hold 1\.0 MB.*raise the limit")
 
+    def test_P_102_what_the_source_held_before_is_in_the_folder_and_beside_the_target_in_the_report(self):
+        done = self.call("run", "--run-dir", self.at("run"))
+        self.assertEqual(done.status, 0, done.text)
+        with open(self.at("run/statistics.json")) as f:
+            before = json.load(f)
+        with open(self.at("run/report/report.json")) as f:
+            both = json.load(f)["transfer"]["run"]["statistics"]
+        self.assertEqual(both["source"], before)
+        real = {end: server.value("SELECT extversion FROM pg_extension WHERE extname = 'vector'", db=db)
+                for end, server, db in (("source", self.source, None), ("target", self.target, self.db))}
+        for end, version in real.items():
+            tables = {t["table"]: t for t in both[end]["tables"]}
+            self.assertEqual(both[end]["extensions"]["vector"], version)
+            self.assertEqual(tables['"public"."plain"']["indexes"], ["plain_pkey"])
+            self.assertIsNone(tables['"public"."other"']["indexes"])
+            self.assertGreater(tables['"public"."plain"']["bytes"], 100000)
+        size = self.source.value("SELECT pg_table_size('plain')")
+        self.assertEqual({t["table"]: t["bytes"] for t in before["tables"]}['"public"."plain"'], int(size))
+        with open(self.at("run/report/report.html")) as f:
+            self.assertIn("source before: PostgreSQL", f.read())
+
     def test_P_116_a_run_stays_under_the_limit_of_sessions_and_says_so(self):
         for limit, senders in ((5, "senders 1 instead of 8"), (11, "senders 4 instead of 8"), (-1, None)):
             with self.subTest(limit=limit):
