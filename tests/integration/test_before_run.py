@@ -284,6 +284,18 @@ class Around(Case):
         with open(self.at("run/report/report.html")) as f:
             self.assertIn("source before: PostgreSQL", f.read())
 
+    def test_P_115_what_was_written_in_the_target_since_can_be_carried_back(self):
+        self.assertEqual(self.call("run").status, 0)
+        self.target.psql("INSERT INTO plain VALUES (9001, 'since'); DELETE FROM plain WHERE id = 7;"
+                         "UPDATE other SET v = '[3,2,1]'; CREATE TABLE later (id int); INSERT INTO later VALUES (1)",
+                         db=self.db)
+        back = "back%d" % Case.n
+        self.source.create_database(back)
+        done = self.call("run", "--source", self.target.uri(db=self.db), "--target", self.source.uri(db=back))
+        self.assertEqual(done.status, 0, done.text)
+        assert_same(self, self.target, self.source, source_db=self.db, target_db=back)
+        self.assertEqual(self.source.value("SELECT t FROM plain WHERE id = 9001", db=back), "since")
+
     def test_P_116_a_run_stays_under_the_limit_of_sessions_and_says_so(self):
         for limit, senders in ((5, "senders 1 instead of 8"), (11, "senders 4 instead of 8"), (-1, None)):
             with self.subTest(limit=limit):
