@@ -124,7 +124,10 @@ static int make_room(struct reader *r, int route, uint64_t position, size_t len,
 	return c->data ? 0 : get_buffer(r->g, c, len, e);
 }
 
-/* 1: the row is wanted by this lane; 0: a known chunk has it. */
+/*
+ * 1: the row is wanted by this lane; 0: a known chunk has it, or one that was sealed before the
+ * connection was lost: reading began again where the lane that is farthest behind stands.
+ */
 static int is_wanted(struct reader *r, int route, uint64_t position, struct err *e)
 {
 	struct lane *lane = lane_of(r, route);
@@ -132,7 +135,7 @@ static int is_wanted(struct reader *r, int route, uint64_t position, struct err 
 	while (lane->gap < lane->n_gaps && position >= lane->gaps[lane->gap].to)
 		if (close_gap(r, route, e) < 0)
 			return -1;
-	return lane->gap < lane->n_gaps && position >= lane->gaps[lane->gap].from;
+	return lane->gap < lane->n_gaps && position >= lane->at;
 }
 
 static int too_large(struct reader *r, uint64_t position, size_t len, struct err *e)

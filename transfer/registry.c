@@ -207,8 +207,10 @@ int registry_add(struct registry *r, const struct chunk *c, bool on_disk, bool l
 {
 	int rc;
 
-	if (c->table < 0 || c->table >= r->n_tables || c->to <= c->from)
+	if (c->table < 0 || c->table >= r->n_tables)
 		return err_set(e, ERR_DATA, "a chunk names table %d of %d", c->table, r->n_tables);
+	if (c->to <= c->from)
+		return err_set(e, ERR_DATA, "a chunk of table %d ends before it begins", c->table);
 	pthread_mutex_lock(&r->mu);
 	rc = add_locked(&r->tables[c->table], c, on_disk, loaded, e);
 	pthread_mutex_unlock(&r->mu);

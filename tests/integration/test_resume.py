@@ -160,6 +160,21 @@ class Source(Case):
         self.assertIn("source.lost", self.pair.names())
         self.assertEqual(len(self.pair.judge.snapshots), 1)
 
+    def test_a_reader_ended_in_the_middle_of_a_range_reads_no_sealed_row_again(self):
+        """Collections are at different places of the range by then; reading goes on at the one farthest behind."""
+        self.pair.sql("INSERT INTO vector_documents (id, user_id, collection_name, content, metadata, embedding) "
+                      "SELECT gen_random_uuid(), user_id, collection_name, content, metadata, embedding "
+                      "FROM vector_documents, generate_series(1, 3)")
+        self.line.rate = SLOW
+        ferry = self.pair.start("run", "--spill", "none", "--chunk-size", "64K", "--memory", "16M", "--senders", "1",
+                                target=self.line.uri(db=self.pair.name))
+        self.assertTrue(ferry.until(lambda: self.pair.loaded() >= 12), ferry.text)
+        self.terminate(self.lab.source, "reader")
+        self.assertTrue(ferry.said("source.lost"), ferry.text[-2000:])
+        self.line.rate = None
+        self.finish(ferry)
+        self.assertEqual(len(self.pair.judge.snapshots), 1)
+
     def test_restarted_source_is_a_new_snapshot(self):
         ferry = self.load("--spill", "none")
         self.pair.judge.settle()
