@@ -152,14 +152,6 @@ class Target(Case):
 
 
 class Source(Case):
-    def test_ended_reader_reads_on_under_the_same_snapshot(self):
-        ferry = self.load("--spill", "none")
-        self.terminate(self.lab.source, "reader")
-        self.line.rate = None
-        self.finish(ferry)
-        self.assertIn("source.lost", self.pair.names())
-        self.assertEqual(len(self.pair.judge.snapshots), 1)
-
     def test_a_reader_ended_in_the_middle_of_a_range_reads_no_sealed_row_again(self):
         """Collections are at different places of the range by then; reading goes on at the one farthest behind."""
         self.pair.sql("INSERT INTO vector_documents (id, user_id, collection_name, content, metadata, embedding) "
