@@ -211,6 +211,10 @@ class Matrix:
 
     def do_source(self, pair, row, most):
         """All sessions there (a new snapshot follows), or all but the holder's (the same one goes on)."""
+        # More than its memory holds, so that it is still reading when the fault strikes.
+        pair.sql("INSERT INTO vector_documents (id, user_id, collection_name, content, metadata, embedding) SELECT "
+                 "gen_random_uuid(), user_id, collection_name, content, metadata, embedding FROM vector_documents, "
+                 "generate_series(1, %d)" % (3500 // self.args.documents))
         pair.ep.rate = RATE / 6
         ferry = pair.start("run", "--chunk-size", "64K", "--memory", "16M", "--spill", "none", "--senders", "1")
         for _ in range(most):
