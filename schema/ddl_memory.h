@@ -21,6 +21,7 @@ struct ddl_server {
 	int64_t work_mem; /* its maintenance_work_mem */
 	int cpus;         /* 0: not known */
 	int max_workers;  /* parallel workers that it can start at all */
+	int own_workers;  /* what it gives a build by itself: for where cpus is not known */
 };
 
 int ddl_memory_server(struct pg *pg, struct ddl_server *ret, struct err *e) MUST_CHECK;
