@@ -39,6 +39,15 @@ int pg_backend_pid(const struct pg *pg)
 	return pg->backend_pid;
 }
 
+bool pg_is_local(const struct pg *pg)
+{
+	const char *address = PQhostaddr(pg->conn), *host = PQhost(pg->conn);
+
+	if (address && *address)
+		return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+	return host && (*host == '/' || *host == '@');
+}
+
 bool pg_is_alive(const struct pg *pg)
 {
 	PGTransactionStatusType status = PQtransactionStatus(pg->conn);

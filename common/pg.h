@@ -50,6 +50,8 @@ enum pg_role pg_role(const struct pg *pg);
 const char *pg_role_name(enum pg_role role); /* "source" or "target" */
 int pg_version(const struct pg *pg);         /* 150020 */
 int pg_backend_pid(const struct pg *pg);
+/* True through a Unix socket or a loopback address: a tunnel's end looks the same. */
+bool pg_is_local(const struct pg *pg);
 /* True when the connection is usable: not lost, not in mid COPY. */
 bool pg_is_alive(const struct pg *pg);
 void pg_on_notice(struct pg *pg, pg_notice_fn *fn, void *ctx);

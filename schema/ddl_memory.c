@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Parallel workers beyond this bring little and cost memory. */
 #define WORKERS_MAX 7
@@ -21,19 +22,47 @@ static const char server_sql[] =
 	" pg_catalog.current_setting('max_worker_processes'),"
 	" pg_catalog.current_setting('max_parallel_workers'),"
 	" (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'max_parallel_maintenance_workers'),"
-	" (SELECT pg_catalog.format('SELECT %I.num_cpus()', n.nspname) FROM "
-	"pg_catalog.pg_extension x"
-	" JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace WHERE x.extname = 'neon_utils')";
+	" pg_catalog.current_setting('neon.endpoint_id', true)";
 
 static int64_t number(const PGresult *res, int column)
 {
 	return strtoll(PQgetvalue(res, 0, column), NULL, 10);
 }
 
+/* 0 where neon_utils is not to be had: a role may lack the right to create it. */
+static int ask_neon(struct pg *pg, int *ret_cpus, struct err *e)
+{
+	AUTO(free) char *there = NULL, *call = NULL, *cpus = NULL;
+	struct err refused = ERR_INIT;
+
+	*ret_cpus = 0;
+	if (pg_value(pg,
+		     "SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = 'neon_utils'",
+		     &there, e) < 0)
+		return -1;
+	if (!there)
+		return 0;
+	if (pg_exec(pg,
+		    "BEGIN; SET LOCAL search_path = public;"
+		    " CREATE EXTENSION IF NOT EXISTS neon_utils",
+		    &refused) == 0 &&
+	    pg_value(pg,
+		     "SELECT pg_catalog.format('SELECT %I.num_cpus()', n.nspname) FROM"
+		     " pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n"
+		     " ON n.oid = x.extnamespace WHERE x.extname = 'neon_utils'",
+		     &call, &refused) == 0 &&
+	    call && pg_value(pg, call, &cpus, &refused) == 0 && cpus)
+		*ret_cpus = atoi(cpus);
+	pg_rollback(pg);
+	if (pg_is_alive(pg))
+		return 0;
+	*e = refused;
+	return -1;
+}
+
 int ddl_memory_server(struct pg *pg, struct ddl_server *ret, struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
-	AUTO(free) char *cpus = NULL;
 	struct ddl_server server = { 0 };
 
 	if (pg_query(pg, server_sql, &res, e) < 0)
@@ -46,12 +75,13 @@ int ddl_memory_server(struct pg *pg, struct ddl_server *ret, struct err *e)
 		(int)(number(res, 3) < number(res, 4) ? number(res, 3) : number(res, 4));
 	server.own_workers = (int)number(res, 5);
 	if (!PQgetisnull(res, 0, 6)) {
-		if (pg_value(pg, PQgetvalue(res, 0, 6), &cpus, e) < 0)
-			return -1;
-		server.cpus = cpus ? atoi(cpus) : 0;
+		if (ask_neon(pg, &server.cpus, e) < 0)
+			return err_note(e, "asking the target for its processors");
+		if (server.cpus > 0)
+			server.memory = server.cpus * MEMORY_PER_CPU;
+	} else if (pg_is_local(pg)) {
+		server.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	}
-	if (server.cpus > 0)
-		server.memory = server.cpus * MEMORY_PER_CPU;
 	*ret = server;
 	return 0;
 }

@@ -24,6 +24,10 @@ struct ddl_server {
 	int own_workers;  /* what it gives a build by itself: for where cpus is not known */
 };
 
+/*
+ * Processors: as Neon's trusted extension neon_utils tells them (made in a transaction that is rolled
+ * back where it is not there), or this machine's where the server is on it. Outside a transaction.
+ */
 int ddl_memory_server(struct pg *pg, struct ddl_server *ret, struct err *e) MUST_CHECK;
 
 /* A vector index about to be built. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A parallel HNSW build on a server with too little shared memory: smaller, or alone, but built."""
+"""Memory and workers of an HNSW build: smaller or alone where shared memory lacks, by processors where known."""
 
 import os
 import shutil
@@ -55,6 +55,56 @@ class SharedMemory(unittest.TestCase):
         said = self.build("20M")
         self.assertRegex(said, r"not enough shared memory, again with 9\d MB and [1-9] workers")
         self.assertRegex(said, r"not enough shared memory, again with 9\d MB and 0 workers")
+
+
+CONTROL = """comment = 'stands for the extension of that name'
+default_version = '1.0'
+relocatable = true
+superuser = false
+"""
+
+
+class Workers(unittest.TestCase):
+    """As many as processors but one, for the session itself works too."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.source = make_source()
+        cls.source.psql("CREATE TABLE items AS SELECT n AS id, '[1,2,3]'::vector(3) AS e FROM generate_series(1, 9) n;"
+                        "CREATE INDEX items_hnsw ON items USING hnsw (e vector_l2_ops)")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.source.destroy()
+
+    def workers(self, target):
+        with Folder() as folder:
+            done = neonferry("run", "--source", self.source.uri(), "--target", target.uri(), "--json",
+                             run_dir=folder("r"))
+            self.assertEqual(done.status, 0, done.text)
+            return next(e["facts"]["workers"] for e in done.events() if e["name"] == "index.build")
+
+    def test_a_server_on_this_machine_has_its_processors(self):
+        with make_target() as target:
+            self.assertEqual(self.workers(target), min(os.sysconf("SC_NPROCESSORS_ONLN") - 1, 7))
+
+    @unittest.skipIf(os.geteuid(), "needs the right to add an extension to the server")
+    def test_neon_tells_its_processors_and_nothing_stays_behind(self):
+        with make_target(conf={"neon.endpoint_id": "ep-quiet-sea-123456"}) as target:
+            self.assertEqual(self.workers(target), int(target.value("SHOW max_parallel_maintenance_workers")))
+            folder = target.psql("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'", user="postgres")[0][0]
+            files = {"neon_utils.control": CONTROL + "trusted = true\n",
+                     "neon_utils--1.0.sql": "CREATE FUNCTION num_cpus() RETURNS int LANGUAGE sql RETURN 5;"}
+            try:
+                for name, text in files.items():
+                    with open(os.path.join(folder, "extension", name), "w", encoding="utf-8") as f:
+                        f.write(text)
+                target.psql("DROP SCHEMA neonferry CASCADE; DROP TABLE items")
+                self.assertEqual(self.workers(target), 4)
+                self.assertEqual(target.value("SELECT count(*) FROM pg_extension WHERE extname = 'neon_utils'"), "0")
+            finally:
+                for name in files:
+                    os.unlink(os.path.join(folder, "extension", name))
 
 
 if __name__ == "__main__":
