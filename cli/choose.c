@@ -16,7 +16,7 @@ static bool is_run(const char *dir)
 }
 
 /* One that cannot be read is for the command itself to complain about. */
-static bool is_finished(const char *dir)
+bool choose_is_finished(const char *dir)
 {
 	struct err ignored = ERR_INIT;
 	json_t *status = NULL;
@@ -66,7 +66,7 @@ static void look(struct candidates *c, enum choose_which which)
 	for (int i = 0; i < n; i++) {
 		char *dir = file_path(CHOOSE_FOLDER, entries[i]->d_name);
 		free(entries[i]);
-		if (!dir || !is_run(dir) || (which == CHOOSE_UNFINISHED && is_finished(dir))) {
+		if (!dir || !is_run(dir) || (which == CHOOSE_UNFINISHED && choose_is_finished(dir))) {
 			free(dir);
 			continue;
 		}

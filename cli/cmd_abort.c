@@ -13,6 +13,8 @@ static int confirm(const struct opts *o, const char *dir, const struct conn *tar
 	AUTO_TEXT struct text t = TEXT_INIT;
 	json_t *list = NULL;
 
+	if (choose_is_finished(dir) && !say_is_quiet())
+		say_out("The run %s is finished: this takes back what it moved.\n", dir);
 	if (opt_flag(o, OPT_ID_KEEP_DATA)) {
 		if (say_ask(o, e, "Forget the run %s, and leave what it wrote?", dir))
 			return 0;

@@ -99,8 +99,10 @@ static int check_options(const struct opts *o, struct err *e)
 			e, "a run keeps digests, no rows: leave --against-run out, so that the "
 			   "source itself is read");
 	}
-	if (opt_flag(o, OPT_ID_DELETE_EXTRA) && !repair)
-		return err_set(e, ERR_USAGE, "--delete-extra means nothing without --repair");
+	if (opt_flag(o, OPT_ID_DELETE_EXTRA) && !repair) {
+		err_set(e, ERR_USAGE, "--delete-extra means nothing without --repair");
+		return err_hint(e, "add --repair: it lists what it would write and delete, and asks");
+	}
 	if ((opt_given(o, OPT_ID_RECHECK_ROUNDS) || opt_given(o, OPT_ID_RECHECK_WAIT)) &&
 	    !is_live(o))
 		return err_set(e, ERR_USAGE,

@@ -35,6 +35,8 @@ static int unknown_command(const char *name)
 	if (nearest)
 		err_hint(&e, "did you mean `neonferry %s`? `neonferry help` lists the commands",
 			 nearest->name);
+	else if (strncmp(name, "schema ", 7) == 0)
+		err_hint(&e, "`neonferry help schema` lists its commands");
 	else
 		err_hint(&e, "`neonferry help` lists the commands");
 	return usage(&e);

@@ -39,8 +39,9 @@ typedef void pg_notice_fn(void *ctx, const char *severity, const char *sqlstate,
 int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
 	    struct err *e) MUST_CHECK;
 /*
- * Through a transaction pooler (conn_is_pooled()) nothing is set up: a SET would stay in the server's
- * session for whoever comes next. A transaction there is begun by these statements instead.
+ * Through a transaction pooler (conn_is_pooled()) nothing is set up: a SET would stay in the
+ * server's session for whoever comes next. A transaction there is begun by these statements
+ * instead.
  */
 extern const char pg_begin_pooled[];
 void pg_close(struct pg *pg);
@@ -67,8 +68,8 @@ int pg_exec(struct pg *pg, const char *sql, struct err *e) MUST_CHECK;
 int pg_execf(struct pg *pg, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
 /*
- * Has the server parse one statement without running it: its syntax, and for SELECT, INSERT, UPDATE,
- * DELETE also the names in it.
+ * Has the server parse one statement without running it: its syntax, and for SELECT, INSERT,
+ * UPDATE, DELETE also the names in it.
  */
 int pg_parse(struct pg *pg, const char *sql, struct err *e) MUST_CHECK;
 

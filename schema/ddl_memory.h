@@ -25,8 +25,9 @@ struct ddl_server {
 };
 
 /*
- * Processors: as Neon's trusted extension neon_utils tells them (made in a transaction that is rolled
- * back where it is not there), or this machine's where the server is on it. Outside a transaction.
+ * Processors: as Neon's trusted extension neon_utils tells them (made in a transaction that is
+ * rolled back where it is not there), or this machine's where the server is on it. Outside a
+ * transaction.
  */
 int ddl_memory_server(struct pg *pg, struct ddl_server *ret, struct err *e) MUST_CHECK;
 

@@ -100,8 +100,10 @@ int rundir_prepare(const char *path, struct err *e)
 {
 	if (rundir_is_run(path))
 		return 0;
-	if (file_mkdir(path, e) < 0)
+	if (file_mkdir(path, e) < 0) {
+		err_hint(e, "name a folder that can be made here: --run-dir DIR");
 		return err_note(e, "making the run folder");
+	}
 	if (is_empty(path))
 		return 0;
 	err_set(e, ERR_USAGE, "the run folder %s is not empty and holds no run", path);

@@ -4,6 +4,7 @@
 #include "verify/finding.h"
 #include "verify/objectname.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -481,20 +482,48 @@ static int compare_ends(struct definitions *d, struct err *e)
 
 /* --- all of it --- */
 
-/* An end that cannot be read is a finding; the other one is still judged by its state. */
-static int read_end(struct definitions *d, struct pg *pg, enum pg_role role, struct err *e)
-{
-	struct err failed = ERR_INIT;
+struct end {
+	struct pg *pg;
+	struct model *model;
+	int failed;
+	struct err err;
+};
 
-	if (!pg || model_read(&d->model[role], pg, &failed) == 0)
+static void *read_model(void *arg)
+{
+	struct end *end = arg;
+
+	end->failed = model_read(&end->model, end->pg, &end->err);
+	return NULL;
+}
+
+/* Both ends at once: each is waited for. */
+static void read_models(struct end ends[2])
+{
+	pthread_t thread;
+	bool beside = ends[0].pg && ends[1].pg &&
+		      pthread_create(&thread, NULL, read_model, &ends[0]) == 0;
+
+	for (int role = beside ? 1 : 0; role < 2; role++)
+		if (ends[role].pg)
+			read_model(&ends[role]);
+	if (beside)
+		pthread_join(thread, NULL);
+}
+
+/* An end that cannot be read is a finding; the other one is still judged by its state. */
+static int take_end(struct definitions *d, const struct end *end, enum pg_role role, struct err *e)
+{
+	d->model[role] = end->model;
+	if (!end->failed)
 		return 0;
-	if (failed.kind == ERR_STOPPED || failed.next != ERR_GIVE_UP) {
-		*e = failed;
+	if (end->err.kind == ERR_STOPPED || end->err.next != ERR_GIVE_UP) {
+		*e = end->err;
 		return err_note(e, "comparing definitions");
 	}
 	finding_add(d->checks, "schema", "definitions", FINDING_UNKNOWN,
 		    "definitions of the %s could not be read and are not compared: %s",
-		    pg_role_name(role), failed.text);
+		    pg_role_name(role), end->err.text);
 	return 0;
 }
 
@@ -514,10 +543,15 @@ int definitions_check(struct pg *const pg[2], const struct pairs *pairs, bool on
 		      json_t *checks, json_t *objects, struct err *e)
 {
 	struct definitions d = { .pairs = pairs, .only_tables = only_tables, .checks = checks };
+	struct end ends[2] = { { .pg = pg[0], .err = ERR_INIT }, { .pg = pg[1], .err = ERR_INIT } };
 	int failed = 0;
 
-	for (int role = 0; role < 2 && !failed; role++)
-		failed = read_end(&d, pg[role], (enum pg_role)role, e);
+	read_models(ends);
+	for (int role = 0; role < 2; role++) {
+		struct err err = ERR_INIT;
+		if (take_end(&d, &ends[role], (enum pg_role)role, &err) && !failed++)
+			*e = err;
+	}
 	for (int role = 0; role < 2 && !failed; role++)
 		if (d.model[role])
 			look_at_end(&d, (enum pg_role)role);
