@@ -129,15 +129,13 @@ static int query_rates(struct pg *pg, const char *run, PGresult **ret, struct er
 	return text_check(&sql, e) ? -1 : pg_query(pg, text_str(&sql), ret, e);
 }
 
-json_t *against_rates(const struct conn *target, const char *run)
+json_t *against_rates(struct pg *target, const char *run)
 {
 	AUTO(pgresult) PGresult *res = NULL;
-	AUTO(pg) struct pg *pg = NULL;
 	struct err ignored = ERR_INIT;
 	json_t *samples = json_array();
 
-	if (!run || pg_open(&pg, target, "report", NULL, &ignored) ||
-	    query_rates(pg, run, &res, &ignored))
+	if (!run || !target || query_rates(target, run, &res, &ignored))
 		return samples;
 	for (int i = 0; i < PQntuples(res); i++)
 		json_array_append_new(samples,

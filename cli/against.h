@@ -22,8 +22,8 @@ void against_done(struct against *a);
 
 /*
  * The rate of a run's load from its ledger in the target: [[seconds, MB/s], ...]; an empty array where
- * the ledger tells nothing. New reference.
+ * the ledger tells nothing, or there is no session (NULL). New reference.
  */
-json_t *against_rates(const struct conn *target, const char *run);
+json_t *against_rates(struct pg *target, const char *run);
 
 #endif

@@ -11,10 +11,9 @@
 static int confirm(const struct opts *o, const char *dir, const struct conn *target, struct err *e)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
+	AUTO_TEXT struct text finished = TEXT_INIT;
 	json_t *list = NULL;
 
-	if (choose_is_finished(dir) && !say_is_quiet())
-		say_out("The run %s is finished: this takes back what it moved.\n", dir);
 	if (opt_flag(o, OPT_ID_KEEP_DATA)) {
 		if (say_ask(o, e, "Forget the run %s, and leave what it wrote?", dir))
 			return 0;
@@ -23,6 +22,10 @@ static int confirm(const struct opts *o, const char *dir, const struct conn *tar
 	if (run_abort_list(dir, target, &list, e))
 		return -1;
 	say_json(list, true);
+	if (choose_is_finished(dir)) {
+		text_addf(&finished, "The run %s is finished: this takes back what it moved.", dir);
+		show_words(&t, text_str(&finished), 0, 2);
+	}
 	text_addf(&t, "To be removed from %s:\n", conn_label(target));
 	if (json_array_size(list))
 		show_value(&t, list, 2);

@@ -282,8 +282,10 @@ static int write_report(struct call *c, json_t *doc, struct err *e)
 	const char *dir = opt_text(c->o, OPT_ID_REPORT);
 
 	if (c->against.summary) {
-		json_t *rates = against_rates(c->ends.target, c->settings.run);
-
+		AUTO(pg) struct pg *pg = NULL;
+		struct err ignored = ERR_INIT;
+		(void)!pg_open(&pg, c->ends.target, "report", NULL, &ignored);
+		json_t *rates = against_rates(pg, c->settings.run);
 		json_t *facts = runfacts_read(c->run_dir);
 
 		report_add_transfer(doc, c->against.summary, rates, facts);

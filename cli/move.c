@@ -108,36 +108,52 @@ static int prepare(struct move *m, struct err *e)
 	return 0;
 }
 
-struct vacuum {
+/* One step of a run, in a thread beside whatever comes next. */
+struct beside {
+	int (*step)(struct run *run, struct err *e);
 	struct run *run;
+	pthread_t thread;
+	bool started;
 	int failed;
 	struct err err;
 };
 
-static void *vacuum_main(void *arg)
+static void *beside_main(void *arg)
 {
-	struct vacuum *v = arg;
+	struct beside *b = arg;
 
-	v->failed = run_vacuum(v->run, &v->err);
+	b->failed = b->step(b->run, &b->err);
 	return NULL;
+}
+
+static void beside_begin(struct beside *b, struct run *run, int (*step)(struct run *, struct err *))
+{
+	*b = (struct beside){ .step = step, .run = run, .err = ERR_INIT };
+	b->started = pthread_create(&b->thread, NULL, beside_main, b) == 0;
+	if (!b->started)
+		beside_main(b);
+}
+
+static int beside_end(struct beside *b)
+{
+	if (b->started)
+		pthread_join(b->thread, NULL);
+	return b->failed;
 }
 
 /* Each leaves a processor to the other, and the second to come finds the pages in memory. */
 static int vacuum_and_prove(struct move *m, struct err *e)
 {
-	struct vacuum v = { .run = m->run, .err = ERR_INIT };
-	pthread_t thread;
-	bool beside = pthread_create(&thread, NULL, vacuum_main, &v) == 0;
+	struct beside vacuum;
 
-	if (!beside)
-		vacuum_main(&v);
+	beside_begin(&vacuum, m->run, run_vacuum);
 	int failed = prove_run(m->ends.target, m->results, m->settings.jobs, &m->stop, m->events,
 			       run_progress(m->run), &m->proofs, e);
-	if (beside)
-		pthread_join(thread, NULL);
-	if (v.failed && !failed)
-		*e = v.err;
-	return failed || v.failed ? -1 : 0;
+	if (beside_end(&vacuum) && !failed) {
+		*e = vacuum.err;
+		failed = -1;
+	}
+	return failed;
 }
 
 static int transfer_and_prove(struct move *m, struct err *e)
@@ -233,6 +249,21 @@ static void post_result(const struct move *m, const struct summary *s)
 	tell_post(m->o, text_str(&t));
 }
 
+/* What a run leaves: report (named in the summary) and summary, and its end in the ledger. */
+static int leave(struct move *m, bool proven, json_t *document, struct err *e)
+{
+	struct beside drop;
+
+	if (proven)
+		beside_begin(&drop, m->run, run_drop_spill);
+	add_report(m, document);
+	if (proven && beside_end(&drop)) {
+		*e = drop.err;
+		return -1;
+	}
+	return run_finish(m->run, proven, document, e);
+}
+
 /* Says how it ended; keeps it in the folder where there is one. */
 static int conclude(struct move *m, int failed, struct err *e)
 {
@@ -247,9 +278,7 @@ static int conclude(struct move *m, int failed, struct err *e)
 	drop_folder(m, s.status);
 	s.dir = m->dropped ? NULL : s.dir;
 	json_t *document = summary_json(&s);
-	if (!failed)
-		add_report(m, document);
-	if (!failed && run_finish(m->run, s.status == EXIT_DONE, document, &late)) {
+	if (!failed && leave(m, s.status == EXIT_DONE, document, &late)) {
 		json_decref(document);
 		s.error = &late;
 		s.status = status_of(m, &late);

@@ -51,12 +51,11 @@ static void free_lists(struct lists *l)
 }
 
 /* The same of the target, now; left out where it does not answer. */
-static void add_statistics(const struct conn *target, json_t *statistics)
+static void add_statistics(struct pg *target, json_t *statistics)
 {
 	const json_t *tables = json_object_get(json_object_get(statistics, "source"), "tables"), *table;
 	int n = (int)json_array_size(tables);
 	AUTO(free) const char **names = calloc((size_t)n + 1, sizeof(*names));
-	AUTO(pg) struct pg *pg = NULL;
 	struct err ignored = ERR_INIT;
 	json_t *now = NULL;
 	size_t i;
@@ -69,8 +68,7 @@ static void add_statistics(const struct conn *target, json_t *statistics)
 		if (!names[i])
 			return;
 	}
-	if (pg_open(&pg, target, "report", NULL, &ignored) == 0 &&
-	    statistics_read(pg, names, n, &now, &ignored) == 0)
+	if (target && statistics_read(target, names, n, &now, &ignored) == 0)
 		json_object_set_new(statistics, "target", now);
 }
 
@@ -79,9 +77,12 @@ static int write_report(const struct runreport *r, struct verify_result *v, json
 {
 	AUTO(free) char *dir = file_path(r->dir, "report");
 	AUTO(free) char *page = dir ? file_path(dir, "report.html") : NULL;
-	json_t *rates = against_rates(r->ends->target, r->run);
+	AUTO(pg) struct pg *pg = NULL;
+	struct err ignored = ERR_INIT;
 
-	add_statistics(r->ends->target, json_object_get(facts, "statistics"));
+	(void)!pg_open(&pg, r->ends->target, "report", NULL, &ignored);
+	json_t *rates = against_rates(pg, r->run);
+	add_statistics(pg, json_object_get(facts, "statistics"));
 	report_add_transfer(v->doc, summary, rates, facts);
 	json_decref(rates);
 	if (!page)

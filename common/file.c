@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,10 +96,29 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-/* Closes fd. Returns 0, or an errno. */
-static int write_and_close(int fd, const void *data, size_t len)
+/* What a new file gets. Returns 0, or an errno. */
+struct content {
+	const void *data;
+	size_t len;
+	int from; /* another file; -1: the data */
+};
+
+static int fill(int fd, const struct content *c)
 {
-	int sys_errno = write_all(fd, data, len);
+	ssize_t n;
+
+	if (c->from < 0)
+		return write_all(fd, c->data, c->len);
+	while ((n = sendfile(fd, c->from, NULL, 1 << 20)) != 0)
+		if (n < 0 && errno != EINTR)
+			return errno;
+	return 0;
+}
+
+/* Closes fd. Returns 0, or an errno. */
+static int fill_and_close(int fd, const struct content *c)
+{
+	int sys_errno = fill(fd, c);
 
 	if (!sys_errno && fsync(fd))
 		sys_errno = errno;
@@ -107,7 +127,7 @@ static int write_and_close(int fd, const void *data, size_t len)
 	return sys_errno;
 }
 
-int file_write(const char *path, const void *data, size_t len, struct err *e)
+static int replace(const char *path, const struct content *c, struct err *e)
 {
 	AUTO(free) char *temporary = NULL;
 	int fd, sys_errno;
@@ -119,7 +139,7 @@ int file_write(const char *path, const void *data, size_t len, struct err *e)
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, ERR_DISK, errno, "cannot write %s", path);
-	sys_errno = write_and_close(fd, data, len);
+	sys_errno = fill_and_close(fd, c);
 	if (!sys_errno && rename(temporary, path))
 		sys_errno = errno;
 	if (sys_errno) {
@@ -127,6 +147,23 @@ int file_write(const char *path, const void *data, size_t len, struct err *e)
 		return err_sys(e, ERR_DISK, sys_errno, "cannot write %s", path);
 	}
 	return sync_parent(path, e);
+}
+
+int file_write(const char *path, const void *data, size_t len, struct err *e)
+{
+	return replace(path, &(struct content){ .data = data, .len = len, .from = -1 }, e);
+}
+
+int file_copy(const char *from, const char *to, struct err *e)
+{
+	AUTO(fd) int fd = open(from, O_RDONLY | O_CLOEXEC);
+	struct stat ours, theirs;
+
+	if (fd < 0 || fstat(fd, &ours))
+		return err_sys(e, ERR_DISK, errno, "cannot read %s", from);
+	if (stat(to, &theirs) == 0 && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
+		return 0;
+	return replace(to, &(struct content){ .from = fd }, e);
 }
 
 int file_write_json(const char *path, const json_t *value, struct err *e)

@@ -18,6 +18,9 @@ int file_mkdir(const char *path, struct err *e) MUST_CHECK;
 int file_write(const char *path, const void *data, size_t len, struct err *e) MUST_CHECK;
 int file_write_json(const char *path, const json_t *value, struct err *e) MUST_CHECK;
 
+/* A file's content under another name, as file_write() does it; of the same file: nothing to do. */
+int file_copy(const char *from, const char *to, struct err *e) MUST_CHECK;
+
 /* Whole file, malloc'ed, NUL-terminated. limit: refused above it. */
 int file_read(const char *path, size_t limit, char **ret, size_t *ret_len, struct err *e)
 	MUST_CHECK;

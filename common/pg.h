@@ -45,6 +45,8 @@ int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct s
  */
 extern const char pg_begin_pooled[];
 void pg_close(struct pg *pg);
+/* An idle session set up anew, as pg_open() leaves it, under that name. Not through a pooler. */
+int pg_renew(struct pg *pg, const char *name, struct err *e) MUST_CHECK;
 
 PGconn *pg_conn(struct pg *pg); /* borrowed */
 enum pg_role pg_role(const struct pg *pg);

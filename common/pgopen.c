@@ -333,6 +333,11 @@ static int set_session_up(struct pg *pg, const char *name, struct err *e)
 	return pg_exec(pg, text_str(&sql), e) ? err_note(e, "setting the session up") : 0;
 }
 
+int pg_renew(struct pg *pg, const char *name, struct err *e)
+{
+	return pg_exec(pg, "RESET ALL", e) || set_session_up(pg, name, e) ? -1 : 0;
+}
+
 int pg_open(struct pg **ret, const struct conn *conn, const char *name, struct stop *stop,
 	    struct err *e)
 {

@@ -16,15 +16,30 @@
 #include "schema/archive.h"
 #include "schema/ledger.h"
 
+#include <pthread.h>
+
 #define DDL_BATCH 200
+
+/*
+ * A connection between two steps of one thread after another: to connect takes a server far away
+ * longer than most steps. Any thread; closed before several sessions begin. NULL-safe.
+ */
+struct ddl_spare {
+	pthread_mutex_t lock;
+	struct pg *pg;
+};
+
+void ddl_spare_init(struct ddl_spare *spare);
+void ddl_spare_drop(struct ddl_spare *spare); /* closes it; a new one may be kept afterwards */
 
 struct ddl {
 	const struct conn *target;
 	const char *run;
 	int64_t generation;
 	struct stop *stop;
-	struct events *events; /* may be NULL */
-	int jobs;              /* sessions of the post-data phase, at least 1 */
+	struct events *events;   /* may be NULL */
+	int jobs;                /* sessions of the post-data phase, at least 1 */
+	struct ddl_spare *spare; /* may be NULL */
 	/* For display; may be NULL. done of total; what is being built now. */
 	void (*progress)(void *ctx, const char *phase, int done, int total, const char *now);
 	void *progress_ctx;
@@ -37,8 +52,8 @@ int ddl_pre_data(const struct ddl *d, const struct archive *a, struct err *e) MU
  * Foreign keys and non-unique indexes of the named tables (qualified, quoted) that were there
  * before the run are set aside, and user triggers disabled: definition and mark in one transaction
  * with the change. Idempotent. What cannot be dropped stays, with the reason in an event. Indexes
- * and foreign keys of partitioned tables go only if the list has the root or all leaves. What it has
- * set aside once is not set aside again, also where it was restored since.
+ * and foreign keys of partitioned tables go only if the list has the root or all leaves. What it
+ * has set aside once is not set aside again, also where it was restored since.
  */
 int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct err *e) MUST_CHECK;
 
@@ -48,9 +63,9 @@ int ddl_set_aside(const struct ddl *d, const char *const *tables, int n, struct 
  * foreign key when both its tables are. One session for B-trees and the like, without workers;
  * vector indexes one at a time with all workers. The ledger gets a row an object, as later.
  *
- * on_failure is called (from a thread) when one cannot be built; ddl_early_end() has the error then.
- * loaded: everything is, wait until all is built; else: cancel, and the error is that of before, if
- * there was one. It frees; x may be NULL.
+ * on_failure is called (from a thread) when one cannot be built; ddl_early_end() has the error
+ * then. loaded: everything is, wait until all is built; else: cancel, and the error is that of
+ * before, if there was one. It frees; x may be NULL.
  */
 struct ddl_early;
 int ddl_early_start(struct ddl_early **ret, const struct ddl *d, const struct archive *a,

@@ -11,6 +11,7 @@ struct unit {
 	char *qname;
 	int64_t bytes;
 	bool loaded, busy;
+	int sharing; /* hands that build an index beside others */
 	int pending; /* indexes and constraints to come, vectors not counted */
 };
 
@@ -23,6 +24,8 @@ struct job {
 	int entry;
 	int unit, other; /* foreign keys: the table they refer to, or -1 */
 	int after;       /* the job that must have ended, or -1 */
+	bool plain;      /* an index and nothing else: its lock lets others be built beside it */
+	bool sharing;    /* taken as such */
 };
 
 struct ddl_build {
@@ -135,6 +138,12 @@ static int unit_of(struct ddl_build *b, const struct ddl_post *p, int i, const i
 	return unit < 0 ? err_nomem(e) : unit;
 }
 
+/* What comes with some (REPLICA IDENTITY, CLUSTER ON) wants a stronger lock. */
+static bool is_plain(const struct archive_entry *entry)
+{
+	return strcmp(entry->type, "INDEX") == 0 && !strstr(entry->sql, "ALTER ");
+}
+
 static int add_index(struct ddl_build *b, struct ddl_post *p, int i, const int64_t *bytes,
 		     struct err *e)
 {
@@ -144,7 +153,8 @@ static int add_index(struct ddl_build *b, struct ddl_post *p, int i, const int64
 			   .entry = i,
 			   .unit = unit_of(b, p, i, bytes, e),
 			   .other = -1,
-			   .after = -1 };
+			   .after = -1,
+			   .plain = !vector && is_plain(&p->archive->entries[i]) };
 
 	if (job.unit < 0)
 		return -1;
@@ -235,9 +245,20 @@ void ddl_build_end(struct ddl_build *b)
 
 /* --- whose turn it is; the lock is held --- */
 
+static bool is_loaded(const struct ddl_build *b, int unit)
+{
+	return b->all_loaded || b->units[unit].loaded;
+}
+
 static bool is_free(const struct ddl_build *b, int unit)
 {
-	return unit < 0 || ((b->all_loaded || b->units[unit].loaded) && !b->units[unit].busy);
+	return unit < 0 || (is_loaded(b, unit) && !b->units[unit].busy && !b->units[unit].sharing);
+}
+
+/* Small tables are built together by one session. */
+static bool may_share(const struct ddl_build *b, const struct job *job)
+{
+	return job->plain && b->units[job->unit].bytes >= DDL_SMALL_TABLE;
 }
 
 static bool has_indexes(const struct ddl_build *b, int unit)
@@ -247,7 +268,11 @@ static bool has_indexes(const struct ddl_build *b, int unit)
 
 static bool may_begin(const struct ddl_build *b, const struct job *job)
 {
-	if (job->state != WAITING || !is_free(b, job->unit))
+	if (job->state != WAITING)
+		return false;
+	if (may_share(b, job))
+		return is_loaded(b, job->unit) && !b->units[job->unit].busy;
+	if (!is_free(b, job->unit))
 		return false;
 	switch (job->kind) {
 	case DDL_BUILD_INDEX:
@@ -257,7 +282,7 @@ static bool may_begin(const struct ddl_build *b, const struct job *job)
 		       has_indexes(b, job->other);
 	case DDL_BUILD_VALIDATE:
 		/* Reads the other table beside whatever is built there, but needs all its rows. */
-		return (b->all_loaded || b->units[job->other].loaded) &&
+		return is_loaded(b, job->other) &&
 		       (job->after < 0 || b->jobs[job->after].state == ENDED);
 	case DDL_BUILD_VECTOR:
 	default:
@@ -283,7 +308,8 @@ static bool goes_with(const struct ddl_build *b, const struct job *first, const 
 {
 	if (job == first)
 		return true;
-	if (job->kind != first->kind || job->post != first->post || !may_begin(b, job))
+	if (job->kind != first->kind || job->post != first->post || may_share(b, first) ||
+	    may_share(b, job) || !may_begin(b, job))
 		return false;
 	if (job->kind == DDL_BUILD_ADD)
 		return true;
@@ -294,6 +320,10 @@ static bool goes_with(const struct ddl_build *b, const struct job *first, const 
 
 static void set_busy(struct ddl_build *b, const struct job *job, bool busy)
 {
+	if (job->sharing) {
+		b->units[job->unit].sharing += busy ? 1 : -1;
+		return;
+	}
 	b->units[job->unit].busy = busy;
 	if (job->kind == DDL_BUILD_ADD && job->other >= 0)
 		b->units[job->other].busy = busy;
@@ -320,6 +350,7 @@ static bool take(struct ddl_build *b, int first, struct ddl_build_hand *ret)
 		}
 	for (int i = 0; i < hand.n; i++) {
 		b->jobs[hand.jobs[i]].state = TAKEN;
+		b->jobs[hand.jobs[i]].sharing = may_share(b, &b->jobs[hand.jobs[i]]);
 		set_busy(b, &b->jobs[hand.jobs[i]], true);
 	}
 	*ret = hand;

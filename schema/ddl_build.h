@@ -1,8 +1,9 @@
 /*
  * ddl_build - who may build what, and when. Private to schema/ddl*.
  *
- * Jobs over one or more archives: the B-trees and the like of a table together, each vector index,
- * each foreign key in two steps (added, validated). A job may begin once its tables are loaded and
+ * Jobs over one or more archives: the constraints of a table together, each index of a large table
+ * beside the others, those of small tables together, each vector index, each foreign key in two steps
+ * (added, validated). A job may begin once its tables are loaded and
  * what it needs is there. ddl_build_next() hands jobs out; ddl_build_done() takes them back.
  *
  *   while tables are loaded   one session for sorts, without workers: the load goes first
@@ -12,7 +13,7 @@
  *                             build takes its workers at its start and never gets more later
  *
  * INVARIANT	No two jobs want locks of one table that exclude each other: a table is in one job's
- *		hands, or in nobody's.
+ *		hands, in those of plain CREATE INDEX alone, or in nobody's.
  * THREADS	any; one leaf mutex. What a job points to belongs to who has it.
  */
 #ifndef SCHEMA_DDL_BUILD_H

@@ -282,6 +282,7 @@ int ddl_builder_start(struct ddl_builder **ret, const struct ddl *d, struct ddl_
 	b->on_failure = on_failure;
 	b->ctx = ctx;
 	pthread_mutex_init(&b->lock, NULL);
+	ddl_spare_drop(d->spare);
 	if (start_threads(b, e) < 0) {
 		if (ddl_builder_end(b, true, &ignored) < 0)
 			err_note(e, "%s", ignored.text);

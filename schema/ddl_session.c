@@ -36,6 +36,29 @@ void ddl_phase_end(struct ddl_phase *phase)
 	pthread_mutex_destroy(&phase->lock);
 }
 
+/* --- a spare connection --- */
+
+void ddl_spare_init(struct ddl_spare *spare)
+{
+	*spare = (struct ddl_spare){ .pg = NULL };
+	pthread_mutex_init(&spare->lock, NULL);
+}
+
+static struct pg *spare_exchange(struct ddl_spare *spare, struct pg *pg)
+{
+	pthread_mutex_lock(&spare->lock);
+	struct pg *before = spare->pg;
+	spare->pg = pg;
+	pthread_mutex_unlock(&spare->lock);
+	return before;
+}
+
+void ddl_spare_drop(struct ddl_spare *spare)
+{
+	if (spare)
+		pg_close(spare_exchange(spare, NULL));
+}
+
 /* --- session --- */
 
 void ddl_session_init(struct ddl_session *s, const struct ddl *d, struct stop *stop,
@@ -43,6 +66,8 @@ void ddl_session_init(struct ddl_session *s, const struct ddl *d, struct stop *s
 {
 	*s = (struct ddl_session){ .d = d, .stop = stop, .settings = settings };
 	snprintf(s->name, sizeof s->name, "%s %s", d->run, what);
+	/* Those of a group are stopped by another stop, and shown under another name. */
+	s->lends = d->spare && stop == d->stop && strcmp(what, "ddl") == 0;
 	s->seen = clock_ms();
 }
 
@@ -54,6 +79,11 @@ static void drop_connection(struct ddl_session *s)
 
 void ddl_session_done(struct ddl_session *s)
 {
+	if (s->lends && s->pg && pg_is_alive(s->pg) &&
+	    PQtransactionStatus(pg_conn(s->pg)) == PQTRANS_IDLE) {
+		pg_on_notice(s->pg, NULL, NULL);
+		s->pg = spare_exchange(s->d->spare, s->pg);
+	}
 	drop_connection(s);
 }
 
@@ -81,10 +111,22 @@ static void notice(void *ctx, const char *severity, const char *sqlstate, const 
 			   "schema.notice", NULL, "the target says: %s", message);
 }
 
+/* False: there is none, or it was lost while nobody used it. */
+static bool take_spare(struct ddl_session *s)
+{
+	struct err lost = ERR_INIT;
+
+	s->pg = s->lends ? spare_exchange(s->d->spare, NULL) : NULL;
+	if (s->pg && pg_renew(s->pg, s->name, &lost) == 0)
+		return true;
+	drop_connection(s);
+	return false;
+}
+
 static int connect_once(struct ddl_session *s, struct err *e)
 {
 	drop_connection(s);
-	if (pg_open(&s->pg, s->d->target, s->name, s->stop, e) < 0)
+	if (!take_spare(s) && pg_open(&s->pg, s->d->target, s->name, s->stop, e) < 0)
 		return -1;
 	s->seen = clock_ms();
 	pg_on_notice(s->pg, notice, s);
@@ -242,6 +284,7 @@ int ddl_parallel(const struct ddl *d, const char *what, const char *settings, in
 		return 0;
 	if (stop_init(&p.stop, e) < 0)
 		return -1;
+	ddl_spare_drop(d->spare);
 	pthread_mutex_init(&p.lock, NULL);
 	int rc = run_workers(&p, jobs < 1 ? 1 : jobs > n ? n : jobs, e);
 	pthread_mutex_destroy(&p.lock);

@@ -39,6 +39,7 @@ struct ddl_session {
 	char name[64];        /* "<run> ddl" */
 	const char *settings; /* SET statements after each connect; borrowed */
 	struct pg *pg;        /* NULL while not connected */
+	bool lends;           /* takes the spare connection, and leaves its own */
 	uint64_t seen;        /* when somebody answered last */
 	unsigned failures;    /* since the last progress */
 	void (*on_notice)(void *ctx, const char *message); /* may be NULL: an event */

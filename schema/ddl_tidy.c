@@ -179,13 +179,22 @@ static void add_tables(struct text *sql, const struct vacuum_some *w, const char
 	}
 }
 
-/* Nothing in the ledger: it may be done twice, and a target that was restarted needs it again. */
+/*
+ * Without what is stored beside the table: no index and no plan asks it whether it is visible to
+ * all, and to read it again (vectors, nearly all of the bytes) costs more than the rest. Autovacuum
+ * comes to it in its own time.
+ *
+ * Nothing in the ledger: it may be done twice, and a target that was restarted needs it again.
+ */
 static int vacuum_work(struct ddl_session *s, void *ctx, struct err *e)
 {
 	struct vacuum_some *w = ctx;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
-	add_tables(&sql, w, "VACUUM (ANALYZE) ", false);
+	add_tables(&sql, w,
+		   pg_version(s->pg) >= 140000 ? "VACUUM (ANALYZE, PROCESS_TOAST false) "
+					       : "VACUUM (ANALYZE) ",
+		   false);
 	if (sql.len > 0 && (text_check(&sql, e) < 0 || pg_exec(s->pg, text_str(&sql), e) < 0))
 		return err_note(e, "VACUUM (ANALYZE) of %s", w->v->tables[w->from]);
 	text_clear(&sql);

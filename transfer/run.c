@@ -31,6 +31,7 @@ static int new_run(struct run **ret, const struct conn *source, const struct con
 	run_fill_defaults(&r->settings);
 	r->facts = json_object();
 	r->progress.started_ms = clock_ms();
+	ddl_spare_init(&r->spare);
 	if (!r->facts || stop_init(&r->stop, e) < 0) {
 		json_decref(r->facts);
 		free(r);
@@ -50,6 +51,8 @@ void run_free(struct run *r)
 {
 	if (!r)
 		return;
+	ddl_spare_drop(&r->spare);
+	pthread_mutex_destroy(&r->spare.lock);
 	pg_close(r->target_pg);
 	pg_close(r->source_pg);
 	catalog_free(r->source_catalog);
@@ -451,6 +454,7 @@ static int copy_phase(struct run *r, struct err *e)
 
 		if (prepare_copy(r, e) < 0)
 			return -1;
+		ddl_spare_drop(&r->spare); /* for hours, maybe */
 		run_phase(r, PHASE_COPY);
 		if (copy_round(r, &complete, e) < 0)
 			return -1;
@@ -547,7 +551,7 @@ int run_transfer(struct run *r, struct err *e)
 	}
 }
 
-static int remove_spill(struct run *r, struct err *e)
+int run_drop_spill(struct run *r, struct err *e)
 {
 	return file_remove_tree(r->dir.spill, e);
 }
@@ -566,5 +570,5 @@ int run_finish(struct run *r, bool proven, const json_t *summary, struct err *e)
 	    ledger_set_state(r->target_pg, r->dir.name, r->generation, "done", e) < 0)
 		return -1;
 	run_phase(r, PHASE_DONE);
-	return remove_spill(r, e);
+	return 0;
 }

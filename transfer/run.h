@@ -110,6 +110,11 @@ int run_vacuum(struct run *r, struct err *e) MUST_CHECK;
 bool run_has_written(const struct run *r);
 int run_results(struct run *r, struct run_results **ret, struct err *e) MUST_CHECK;
 void run_results_free(struct run_results *res);
+/*
+ * Once all is proven nothing is read from the spill any more; a resume does without it, for every chunk is
+ * in the ledger. Removing gigabytes takes its time: any thread, beside the report.
+ */
+int run_drop_spill(struct run *r, struct err *e) MUST_CHECK;
 /* proven: the verdict of verify/, kept in ledger and folder. */
 int run_finish(struct run *r, bool proven, const json_t *summary, struct err *e) MUST_CHECK;
 

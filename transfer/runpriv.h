@@ -18,7 +18,8 @@ struct run {
 	struct events *events;
 	struct progress progress;
 	struct stop stop;
-	struct stop engine_stops[RUN_MAX_ROUNDS]; /* one a round; kept until the end, see run_stop() */
+	struct stop
+		engine_stops[RUN_MAX_ROUNDS]; /* one a round; kept until the end, see run_stop() */
 	_Atomic int rounds;
 	/* while it works */
 	struct pg *target_pg, *source_pg;
@@ -28,6 +29,7 @@ struct run {
 	struct registry *known;
 	struct holder_info holder;
 	int64_t generation;
+	struct ddl_spare spare;
 	struct run_index *index; /* what is built while tables are loaded, or NULL */
 	bool is_new, written, had_source;
 	json_t *facts;
@@ -78,8 +80,8 @@ int run_find_snapshot(struct run *r, struct err *e) MUST_CHECK;
 
 /* --- runcapture.c --- */
 /*
- * The source's transaction with the run's snapshot; plan, archive and sequences on disk. Where there
- * is a plan already: the run is taken over in the ledger, and goes on with what it has.
+ * The source's transaction with the run's snapshot; plan, archive and sequences on disk. Where
+ * there is a plan already: the run is taken over in the ledger, and goes on with what it has.
  */
 int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
 int run_read_target_catalog(struct run *r, struct err *e) MUST_CHECK;

@@ -20,14 +20,14 @@
 
 void run_phase(struct run *r, enum phase phase)
 {
-	static const char *const names[] = { "connect", "schema", "plan", "copy",
-					     "index", "finish", "proof", "done" };
+	static const char *const names[] = { "connect", "schema", "plan",  "copy",
+					     "index",   "finish", "proof", "done" };
 
 	atomic_store(&r->progress.phase, (int)phase);
 	atomic_store(&r->progress.step_done, 0);
 	atomic_store(&r->progress.step_total, 0);
-	event_emit(r->events, EVENT_INFO, "phase", json_pack("{s:s}", "phase", names[phase]), "phase: %s",
-		   names[phase]);
+	event_emit(r->events, EVENT_INFO, "phase", json_pack("{s:s}", "phase", names[phase]),
+		   "phase: %s", names[phase]);
 	run_fact(r, "phase", json_string(names[phase]));
 }
 
@@ -75,7 +75,8 @@ static int fit_sessions(struct run *r, struct err *e)
 	r->settings.senders = senders;
 	event_emit(r->events, EVENT_NOTICE, "sessions.fewer",
 		   json_pack("{s:i, s:i}", "possible", possible, "senders", senders),
-		   "the target allows %d more sessions now: senders %d instead of %d", possible, senders, wanted);
+		   "the target allows %d more sessions now: senders %d instead of %d", possible,
+		   senders, wanted);
 	return 0;
 }
 
@@ -116,10 +117,13 @@ int run_refuse_same_database(struct run *r, struct err *e)
 		return err_set(e, ERR_INTERNAL, "no random numbers");
 	if (pg_execf(r->source_pg, e, "SELECT pg_catalog.pg_advisory_lock(%" PRId64 ")", key) < 0)
 		return -1;
-	rc = pg_valuef(r->target_pg, &taken, e, "SELECT pg_catalog.pg_try_advisory_lock(%" PRId64 ")", key);
+	rc = pg_valuef(r->target_pg, &taken, e,
+		       "SELECT pg_catalog.pg_try_advisory_lock(%" PRId64 ")", key);
 	if (rc == 0 && taken && strcmp(taken, "t") == 0)
-		rc = pg_execf(r->target_pg, e, "SELECT pg_catalog.pg_advisory_unlock(%" PRId64 ")", key);
-	if (pg_execf(r->source_pg, &ignored, "SELECT pg_catalog.pg_advisory_unlock(%" PRId64 ")", key) < 0 &&
+		rc = pg_execf(r->target_pg, e, "SELECT pg_catalog.pg_advisory_unlock(%" PRId64 ")",
+			      key);
+	if (pg_execf(r->source_pg, &ignored, "SELECT pg_catalog.pg_advisory_unlock(%" PRId64 ")",
+		     key) < 0 &&
 	    rc == 0)
 		rc = -1, *e = ignored;
 	if (rc < 0)
@@ -143,16 +147,22 @@ static void show_steps(void *ctx, const char *phase, int done, int total, const 
 
 struct ddl run_ddl(struct run *r)
 {
-	return (struct ddl){ .target = r->target, .run = r->dir.name, .generation = r->generation,
-			     .stop = &r->stop, .events = r->events, .jobs = r->settings.senders,
-			     .progress = show_steps, .progress_ctx = r };
+	return (struct ddl){ .target = r->target,
+			     .run = r->dir.name,
+			     .generation = r->generation,
+			     .stop = &r->stop,
+			     .events = r->events,
+			     .jobs = r->settings.senders,
+			     .spare = &r->spare,
+			     .progress = show_steps,
+			     .progress_ctx = r };
 }
 
 static json_t *ledger_detail(const struct run *r)
 {
 	return json_pack("{s:s, s:s}", "source",
-			 r->source ? conn_label(r->source) :
-				     json_string_value(json_object_get(r->dir.identity, "source")),
+			 r->source ? conn_label(r->source)
+				   : json_string_value(json_object_get(r->dir.identity, "source")),
 			 "folder", r->dir.path);
 }
 
@@ -174,7 +184,8 @@ int run_has_objects(struct run *r, bool *ret, struct err *e)
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	AUTO(free) char *there = NULL;
 
-	if (pg_value(r->target_pg, "SELECT pg_catalog.to_regclass('neonferry.object')", &there, e) < 0)
+	if (pg_value(r->target_pg, "SELECT pg_catalog.to_regclass('neonferry.object')", &there, e) <
+	    0)
 		return -1;
 	*ret = false;
 	if (!there)
@@ -190,8 +201,8 @@ int run_has_objects(struct run *r, bool *ret, struct err *e)
 }
 
 /*
- * Where the target stood before the first write. Kept in the folder, so that a resume does not take a
- * later one for it; one that `neonferry restore-point` left there is older, and as good.
+ * Where the target stood before the first write. Kept in the folder, so that a resume does not take
+ * a later one for it; one that `neonferry restore-point` left there is older, and as good.
  */
 static void keep_restore_point(struct run *r)
 {
@@ -199,15 +210,18 @@ static void keep_restore_point(struct run *r)
 	struct err ignored = ERR_INIT;
 	json_t *point = NULL;
 
-	if (!path || file_exists(path) || restore_point_read(&point, r->target_pg, r->target, &ignored) < 0)
+	if (!path || file_exists(path) ||
+	    restore_point_read(&point, r->target_pg, r->target, &ignored) < 0)
 		return;
 	if (file_write_json(path, point, &ignored) < 0)
 		event_emit(r->events, EVENT_WARNING, "restore-point.lost", NULL,
-			   "the target's position before the run could not be kept: %s", ignored.text);
+			   "the target's position before the run could not be kept: %s",
+			   ignored.text);
 	json_decref(point);
 }
 
-/* A new run is registered; one that was there is taken over, which fences off its earlier process. */
+/* A new run is registered; one that was there is taken over, which fences off its earlier process.
+ */
 int run_enter_ledger(struct run *r, struct err *e)
 {
 	json_t *detail;
@@ -225,7 +239,8 @@ int run_enter_ledger(struct run *r, struct err *e)
 		return ledger_take_over(r->target_pg, r->dir.name, &r->generation, e);
 	if (r->plan) {
 		err_set(e, ERR_RESUME, "target: its ledger does not know the run %s", r->dir.name);
-		return err_hint(e, "the target was restored or its schema neonferry dropped: start a new run in "
+		return err_hint(e, "the target was restored or its schema neonferry dropped: start "
+				   "a new run in "
 				   "another folder, with --on-existing as needed");
 	}
 	detail = ledger_detail(r);

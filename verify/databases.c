@@ -4,6 +4,8 @@
 #include "verify/finding.h"
 #include "verify/session.h"
 
+#include <pthread.h>
+
 /* Whether a statement would work: connected, and not in a transaction that has failed. */
 static bool is_usable(struct pg *pg)
 {
@@ -45,11 +47,16 @@ static int open_snapshot(struct databases *ends, struct stop *stop, struct err *
 	return begin_snapshot(ends, e);
 }
 
+static int mend_end(struct databases *ends, enum pg_role role, struct stop *stop, struct err *e)
+{
+	if (open_plain(ends, role, stop, e))
+		return -1;
+	return role == PG_SOURCE ? open_snapshot(ends, stop, e) : 0;
+}
+
 int databases_mend(struct databases *ends, struct stop *stop, struct err *e)
 {
-	if (open_plain(ends, PG_SOURCE, stop, e) || open_plain(ends, PG_TARGET, stop, e))
-		return -1;
-	return open_snapshot(ends, stop, e);
+	return mend_end(ends, PG_SOURCE, stop, e) || mend_end(ends, PG_TARGET, stop, e) ? -1 : 0;
 }
 
 int databases_renew(struct databases *ends, struct stop *stop, struct err *e)
@@ -78,19 +85,55 @@ static int read_catalog(struct databases *ends, enum pg_role role,
 			*e = failed;
 			return err_note(e, "reading the %s's catalog", pg_role_name(role));
 		}
-		if (databases_mend(ends, stop, e))
+		if (mend_end(ends, role, stop, e))
 			return -1;
 	}
 }
 
-static int read_catalogs(struct databases *ends, const struct catalog_filter *filter,
-			 struct stop *stop, struct err *e)
-{
-	bool source = ends->conn[PG_SOURCE] != NULL;
+/* One end, in a thread of its own: a server far away takes its time to connect. */
+struct opening {
+	struct databases *ends;
+	enum pg_role role;
+	const struct catalog_filter *filter;
+	struct stop *stop;
+	int failed;
+	struct err err;
+};
 
-	if (source && read_catalog(ends, PG_SOURCE, filter, stop, e))
-		return -1;
-	return read_catalog(ends, PG_TARGET, source ? NULL : filter, stop, e);
+static void *open_end(void *arg)
+{
+	struct opening *o = arg;
+
+	o->failed = mend_end(o->ends, o->role, o->stop, &o->err) ||
+		    read_catalog(o->ends, o->role, o->filter, o->stop, &o->err);
+	return NULL;
+}
+
+/* Each touches what is of its own end alone. The source's error is the one that is told. */
+static int open_ends(struct databases *ends, const struct catalog_filter *filter, struct stop *stop,
+		     struct err *e)
+{
+	struct opening source = {
+		.ends = ends, .role = PG_SOURCE, .filter = filter, .stop = stop, .err = ERR_INIT
+	};
+	struct opening target = { .ends = ends, .role = PG_TARGET, .stop = stop, .err = ERR_INIT };
+	pthread_t thread;
+
+	if (!ends->conn[PG_SOURCE]) {
+		target.filter = filter;
+		open_end(&target);
+	} else if (pthread_create(&thread, NULL, open_end, &target) == 0) {
+		open_end(&source);
+		pthread_join(thread, NULL);
+	} else {
+		open_end(&source);
+		if (!source.failed)
+			open_end(&target);
+	}
+	if (!source.failed && !target.failed)
+		return 0;
+	*e = source.failed ? source.err : target.err;
+	return -1;
 }
 
 int databases_open(struct databases *ret, const struct conn *source, const struct conn *target,
@@ -98,7 +141,7 @@ int databases_open(struct databases *ret, const struct conn *source, const struc
 {
 	struct databases ends = { .conn = { source, target }, .patience_ms = SESSION_FIRST_MS };
 
-	if (databases_mend(&ends, stop, e) || read_catalogs(&ends, filter, stop, e)) {
+	if (open_ends(&ends, filter, stop, e)) {
 		databases_close(&ends);
 		return -1;
 	}
@@ -140,8 +183,9 @@ static void add_surroundings(json_t *identity, struct pg *pg)
 		{ "shared_buffers", "SHOW shared_buffers" },
 		{ "effective_cache_size", "SHOW effective_cache_size" },
 		{ "max_connections", "SHOW max_connections" },
-		{ "server_started", "SELECT pg_catalog.to_char(pg_postmaster_start_time() AT TIME ZONE"
-				    " 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')" },
+		{ "server_started",
+		  "SELECT pg_catalog.to_char(pg_postmaster_start_time() AT TIME ZONE"
+		  " 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(facts); i++)
@@ -156,17 +200,17 @@ json_t *databases_identity(const struct databases *ends, enum pg_role role)
 
 	if (!c || !pg)
 		return json_null();
-	json_t *identity = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label",
-			 finding_string(conn_label(ends->conn[role])), "database",
-			 finding_string(c->database), "server_version",
-			 value(pg, "SHOW server_version"), "encoding", finding_string(c->encoding),
-			 "collate", finding_string(c->collate), "system_identifier",
-			 c->system_identifier ? finding_string(c->system_identifier) : json_null(),
-			 "pgvector", vector ? finding_string(vector->version) : json_null(), "lsn",
-			 value(pg,
-			       "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-			       " ELSE pg_current_wal_flush_lsn() END"),
-			 "bytes", value(pg, "SELECT pg_database_size(current_database())"));
+	json_t *identity = json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label",
+		finding_string(conn_label(ends->conn[role])), "database",
+		finding_string(c->database), "server_version", value(pg, "SHOW server_version"),
+		"encoding", finding_string(c->encoding), "collate", finding_string(c->collate),
+		"system_identifier",
+		c->system_identifier ? finding_string(c->system_identifier) : json_null(),
+		"pgvector", vector ? finding_string(vector->version) : json_null(), "lsn",
+		value(pg, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+			  " ELSE pg_current_wal_flush_lsn() END"),
+		"bytes", value(pg, "SELECT pg_database_size(current_database())"));
 	add_surroundings(identity, pg);
 	if (role == PG_SOURCE)
 		json_object_set_new(identity, "snapshot", finding_string(ends->snapshot));

@@ -46,7 +46,8 @@ static int open_session(struct pg **ret, const struct pool *p, enum pg_role role
 {
 	AUTO(pg) struct pg *pg = NULL;
 
-	if (session_open(&pg, p->conns[role], "verify", p->stop, clock_ms(), e))
+	if (session_open(&pg, p->conns[role], "verify", p->stop, clock_ms(), e) ||
+	    session_for_scans(pg, e))
 		return -1;
 	if (role == PG_SOURCE && p->snapshot &&
 	    (pg_begin(pg, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||

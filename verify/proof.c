@@ -52,7 +52,8 @@ static int keep_listed(struct digest_column *columns, int *n, const struct table
 			columns[kept++] = columns[i];
 	*n = kept;
 	if (p->columns && kept != p->n_columns)
-		return err_set(e, ERR_TARGET, "table %s has not all columns that were sent", t->qname);
+		return err_set(e, ERR_TARGET, "table %s has not all columns that were sent",
+			       t->qname);
 	return 0;
 }
 
@@ -153,8 +154,7 @@ static int tally_of(struct pg *pg, const struct table *t, const struct proof_tab
 	if (collection_column && !table_column(t, collection_column))
 		return err_set(e, ERR_USAGE, "table %s has no column \"%s\" to divide it by",
 			       t->qname, collection_column);
-	if (tally_sql(&sql, t, p, e) ||
-	    pg_query(pg, text_str(&sql), &res, e))
+	if (tally_sql(&sql, t, p, e) || pg_query(pg, text_str(&sql), &res, e))
 		return err_note(e, "computing the digest of %s", t->qname);
 	if (collection_column)
 		return read_grouped(res, ret, ret_collections, ret_n, e);
@@ -319,7 +319,8 @@ static int prove_once(const struct proof *p, struct pg **pg, struct proof_table 
 		pg_close(*pg);
 		*pg = NULL;
 	}
-	if (!*pg && session_open(pg, p->target, "proof", p->stop, clock_ms(), e))
+	if (!*pg && (session_open(pg, p->target, "proof", p->stop, clock_ms(), e) ||
+		     session_for_scans(*pg, e)))
 		return -1;
 	if (tally_of(*pg, table, t, &tally, &found, &n, e))
 		return -1;

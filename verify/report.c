@@ -207,6 +207,19 @@ static void render_queries(struct text *t, const json_t *doc)
 	queries_file(t, json_object_get(doc, "queries"));
 }
 
+/* What belongs to a report is beside it, also where it is rendered into another folder. */
+static int bring(const char *dir, const char *file, json_t *list, struct err *e)
+{
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	AUTO(free) char *there = file ? file_path(dir, slash ? slash + 1 : file) : NULL;
+
+	if (!file || !file_exists(file))
+		return 0;
+	if (!there)
+		return err_nomem(e);
+	return file_copy(file, there, e) ? -1 : note_file(list, there, e);
+}
+
 /* As sha256sum writes and checks it; the page itself included, which cannot name its own sum. */
 static int write_sums(const char *dir, const json_t *list, struct err *e)
 {
@@ -223,12 +236,7 @@ static int write_sums(const char *dir, const json_t *list, struct err *e)
 		return -1;
 	json_array_foreach(list, i, file)
 	{
-		AUTO(free) char *there = file_path(dir, panel_string(file, "path"));
-
-		/* A report rendered into another folder leaves differences.ndjson where it was. */
-		if (there && file_exists(there))
-			text_addf(&t, "%s  %s\n", panel_string(file, "sha256"),
-				  panel_string(file, "path"));
+		text_addf(&t, "%s  %s\n", panel_string(file, "sha256"), panel_string(file, "path"));
 	}
 	text_addf(&t, "%s  report.html\n", hex);
 	return text_check(&t, e) ? -1 : file_write(path, text_str(&t), t.len, e);
@@ -244,9 +252,8 @@ int report_write(const char *dir, json_t *doc, const char *diff_file, const char
 	json_object_set_new(doc, "checklist", checklist_make(doc));
 	if (!json)
 		return err_nomem(e);
-	if (file_mkdir(dir, e) ||
-	    (diff_file && file_exists(diff_file) && note_file(list, diff_file, e)) ||
-	    (repair_file && file_exists(repair_file) && note_file(list, repair_file, e)) ||
+	if (file_mkdir(dir, e) || bring(dir, diff_file, list, e) ||
+	    bring(dir, repair_file, list, e) ||
 	    write_one(dir, "queries.sql", render_queries, doc, list, e) ||
 	    write_one(dir, "report.junit.xml", report_junit, doc, list, e) ||
 	    write_one(dir, "report.md", report_markdown, doc, list, e) ||

@@ -20,8 +20,8 @@ void report_markdown(struct text *t, const json_t *doc);
 /*
  * Writes report.html, report.json, report.junit.xml, report.md, queries.sql and SHA256SUMS into dir
  * (made if missing), each replaced whole. doc gets "checklist", and "artifacts": the names and
- * SHA-256 of the other files, and of diff_file and repair_file (each may be NULL, or missing) as
- * they are on disk.
+ * SHA-256 of the other files, and of diff_file and repair_file (each may be NULL, or missing), which are
+ * copied into dir where they are not in it.
  */
 int report_write(const char *dir, json_t *doc, const char *diff_file, const char *repair_file,
 		 struct err *e) MUST_CHECK;

@@ -7,7 +7,6 @@
 #include "verify/queryset.h"
 #include "verify/recall.h"
 #include "verify/searchfn.h"
-#include "verify/session.h"
 
 #include <math.h>
 #include <string.h>
@@ -258,9 +257,6 @@ int search_run(struct pg *const pg[2], const struct pairs *pairs,
 	struct annindex_list list;
 	int rc = 0;
 
-	for (int role = 0; role < 2; role++)
-		if (pg[role] && session_as_application(pg[role], e))
-			return -1;
 	if (annindex_read(&list, pg, pairs, e))
 		return -1;
 	for (int i = 0; i < list.n && rc == 0; i++) {

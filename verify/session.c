@@ -25,12 +25,10 @@ static int load_vector(struct pg *pg, struct err *e)
 	return schema ? pg_execf(pg, e, "SELECT '[1]'::%s.vector", schema) : 0;
 }
 
-static int tune(struct pg *pg, struct err *e)
+int session_for_scans(struct pg *pg, struct err *e)
 {
-	if (load_vector(pg, e))
-		return -1;
 	return pg_exec(pg,
-		       "SET jit = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
+		       "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
 		       "SET min_parallel_table_scan_size = '512kB'",
 		       e);
 }
@@ -48,7 +46,8 @@ static int open_once(struct pg **ret, const struct conn *conn, const char *name,
 {
 	AUTO(pg) struct pg *pg = NULL;
 
-	if (pg_open(&pg, conn, name, stop, e) || tune(pg, e))
+	if (pg_open(&pg, conn, name, stop, e) || load_vector(pg, e) ||
+	    pg_exec(pg, "SET jit = off", e))
 		return -1;
 	*ret = GIVE(&pg);
 	return 0;

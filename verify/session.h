@@ -1,10 +1,5 @@
 /*
- * session - a server session of the verifier: connected with patience, set up for whole scans.
- *
- * Parallel workers are made cheap (the planner would refuse them for a query that returns one row a
- * row hashed) for tables of 512 kB and more, about 8,000 rows whose vectors are stored beside them;
- * below that, starting them costs more than they save. JIT is off. How many workers there may be is
- * left to the server's own setting.
+ * session - a server session of the verifier: connected with patience. JIT is off.
  */
 #ifndef VERIFY_SESSION_H
 #define VERIFY_SESSION_H
@@ -24,9 +19,13 @@ int session_open(struct pg **ret, const struct conn *conn, const char *name, str
 		 uint64_t deadline, struct err *e) MUST_CHECK;
 
 /*
- * Plans as applications get them: session_open() makes parallel scans cheap for the sake of digests,
- * and a search would then start processes for each of its queries.
+ * For whole scans of tables. Parallel workers are made cheap (the planner would refuse them for a query
+ * that returns one row a row hashed) for tables of 512 kB and more, about 8,000 rows whose vectors are
+ * stored beside them; below that, starting them costs more than they save, and so it does for a search
+ * or a look into the catalog. How many workers there may be is left to the server's own setting.
  */
+int session_for_scans(struct pg *pg, struct err *e) MUST_CHECK;
+/* As it was before that: plans as applications get them. */
 int session_as_application(struct pg *pg, struct err *e) MUST_CHECK;
 
 /*

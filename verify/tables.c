@@ -6,6 +6,7 @@
 #include "verify/recheck.h"
 #include "verify/repair.h"
 #include "verify/rowdiff.h"
+#include "verify/session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -134,7 +135,15 @@ static int scan_rows(struct comparison_work *w, struct suspect *s, uint64_t rows
 
 	if (keeps_rows(w->v))
 		s->seen.list = flagged_list(w->v->store);
-	return rowdiff_run(&s->found, pg, s->p, &settings, e);
+	for (int role = 0; role < 2; role++)
+		if (session_for_scans(pg[role], e))
+			return -1;
+	if (rowdiff_run(&s->found, pg, s->p, &settings, e))
+		return -1;
+	for (int role = 0; role < 2; role++)
+		if (session_as_application(pg[role], e))
+			return -1;
+	return 0;
 }
 
 /* Which rows of one table differ, in what COPY carries or with the generated columns. */

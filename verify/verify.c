@@ -9,6 +9,7 @@
 #include "verify/presence.h"
 #include "verify/resources.h"
 #include "verify/search.h"
+#include "verify/session.h"
 #include "verify/smoke.h"
 #include "verify/tables.h"
 #include "verify/totals.h"
@@ -211,23 +212,43 @@ static struct verify_result *finish(struct verification *r, struct err *e)
 
 /* --- the run --- */
 
+/* With patience: what it asks is little, but a server may go away at any moment. */
+static int pair_tables(struct verification *r, struct err *e)
+{
+	const struct verify_settings *s = r->settings;
+	const struct pair_division division = { s->division, s->n_division, "collection_name" };
+	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
+	uint64_t deadline = clock_ms() + r->ends.patience_ms;
+	unsigned attempt = 1;
+
+	for (;;) {
+		struct err failed = ERR_INIT;
+
+		if (pairs_make(&r->pairs, catalogs, r->ends.plain, &division, is_filtered(r),
+			       &failed) == 0)
+			return 0;
+		if (!session_again(&failed, &attempt, deadline, s->stop)) {
+			*e = failed;
+			return -1;
+		}
+		if (databases_mend(&r->ends, s->stop, e))
+			return -1;
+	}
+}
+
 static int prepare(struct verification *r, const struct conn *source, const struct conn *target,
 		   struct err *e)
 {
 	const struct verify_settings *s = r->settings;
-	struct pair_division division = { s->division, s->n_division, "collection_name" };
-	const struct catalog *catalogs[2];
 
 	if (databases_open(&r->ends, source, target, &s->filter, s->stop, e) || new_document(r, e))
 		return -1;
 	if (s->patience_ms > 0)
 		r->ends.patience_ms = s->patience_ms;
+	if (pair_tables(r, e))
+		return -1;
 	json_object_set_new(r->doc, "source", databases_identity(&r->ends, PG_SOURCE));
 	json_object_set_new(r->doc, "target", databases_identity(&r->ends, PG_TARGET));
-	catalogs[0] = r->ends.catalog[0];
-	catalogs[1] = r->ends.catalog[1];
-	if (pairs_make(&r->pairs, catalogs, r->ends.plain, &division, is_filtered(r), e))
-		return -1;
 	for (int i = 0; i < r->pairs.n; i++) {
 		const struct proof_table *t = tables_expected(r, &r->pairs.pair[i]);
 

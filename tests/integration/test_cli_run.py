@@ -280,6 +280,17 @@ class Verify(Case):
         with open(self.folder + "/report/report.html") as f:
             self.assertEqual(f.read(), html)
 
+    def test_differing_rows_go_with_a_report_rendered_elsewhere(self):
+        TARGET.psql("UPDATE plain SET t = 'other' WHERE id = 3")
+        self.run_("verify", "--report", "first", status=7)
+        self.run_("report", "first", "--report", "second")
+        with open(self.folder + "/first/differences.ndjson") as a, open(self.folder + "/second/differences.ndjson") as b:
+            rows = a.read()
+            self.assertEqual(b.read(), rows)
+        self.assertIn('"changed"', rows)
+        subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=self.folder + "/second", check=True,
+                       stdout=subprocess.DEVNULL)
+
     def test_a_finished_run_is_enough_where_the_source_is_gone(self):
         out, err = self.run_("verify", "--against-run", "r", "--source", "postgresql://nowhere/gone")
         self.assertRegex(err, r"(?m)^neonferry: warning: source: .*nowhere.* only .* what the run read")

@@ -372,6 +372,18 @@ class Spill(Case):
                 self.pair.judge.__init__(self.pair)
                 self.resume()
 
+    def test_killed_when_the_spill_is_gone_and_the_report_is_not_there(self):
+        ferry = self.start()
+        spill = self.pair.file("spill")
+        self.assertTrue(ferry.reach("proof"))
+        self.assertTrue(ferry.until(lambda: not os.path.isdir(spill)), ferry.text)
+        self.assertTrue(ferry.kill(), "it was faster")
+        self.assertIsNone(self.pair.json("summary.json"))
+        loaded = self.pair.ledger("SELECT chunk, xid FROM neonferry.chunk ORDER BY 1")
+        self.resume()
+        self.assertTrue(os.path.exists(self.pair.file("report/report.html")))
+        self.assertEqual(self.pair.ledger("SELECT chunk, xid FROM neonferry.chunk ORDER BY 1"), loaded)
+
     def test_full_disk_waits_for_the_senders(self):
         os.mkdir(self.pair.run_dir)
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", self.pair.run_dir],

@@ -87,6 +87,26 @@ static void a_file_in_the_way_of_a_folder_is_named(void **state)
 	assert_int_equal(file_mkdir("", &e), -1);
 }
 
+static void a_copy_replaces_what_was_there_but_never_itself(void **state)
+{
+	struct err e = ERR_INIT;
+	char from[4096];
+
+	(void)state;
+	snprintf(from, sizeof(from), "%s", in_dir("from"));
+	assert_ok(file_write(from, "rows", 4, E));
+	assert_ok(file_write(in_dir("to"), "longer than that", 16, E));
+	assert_ok(file_copy(from, in_dir("to"), E));
+	assert_content(in_dir("to"), "rows");
+	assert_int_equal(mode_of(in_dir("to")), 0600);
+	assert_ok(file_copy(from, in_dir("./from"), E));
+	assert_content(from, "rows");
+	assert_int_equal(n_entries(dir), 2);
+	assert_int_equal(file_copy(in_dir("missing"), from, &e), -1);
+	assert_has(e.text, "missing");
+	assert_content(from, "rows");
+}
+
 static void a_written_file_is_private_and_complete(void **state)
 {
 	(void)state;
@@ -308,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(folders_are_made_with_their_parents_and_private),
 		TEST(a_file_in_the_way_of_a_folder_is_named),
+		TEST(a_copy_replaces_what_was_there_but_never_itself),
 		TEST(a_written_file_is_private_and_complete),
 		TEST(writing_again_replaces_and_leaves_nothing_behind),
 		TEST(a_failed_write_keeps_the_old_file),

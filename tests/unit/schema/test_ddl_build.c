@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 /* Tables a, b, c: pre-data entries 0 to 2; what is built on them behind. */
-enum { A, B, C, A_KEY, A_INDEX, A_HNSW, B_KEY, B_HNSW, C_KEY, B_TO_A, N };
+enum { A, B, C, A_KEY, A_INDEX, A_OTHER, A_MARKED, A_HNSW, B_KEY, B_HNSW, C_KEY, B_TO_A, N };
 
 struct lab {
 	struct archive archive;
@@ -54,6 +54,10 @@ static void set_up(struct lab *lab, int jobs)
 	table(lab, C, plain("c"));
 	part(lab, A_KEY, "CONSTRAINT", A, "ALTER TABLE ONLY s.a ADD CONSTRAINT k PRIMARY KEY (i);");
 	part(lab, A_INDEX, "INDEX", A, "CREATE INDEX i ON s.a USING btree (v);");
+	part(lab, A_OTHER, "INDEX", A, "CREATE INDEX o ON s.a USING gin (w);");
+	part(lab, A_MARKED, "INDEX", A,
+	     "CREATE UNIQUE INDEX m ON s.a USING btree (u);\n\n"
+	     "ALTER TABLE ONLY s.a REPLICA IDENTITY USING INDEX m;");
 	part(lab, A_HNSW, "INDEX", A, "CREATE INDEX h ON s.a USING hnsw (e public.vector_l2_ops);");
 	part(lab, B_KEY, "CONSTRAINT", B, "ALTER TABLE ONLY s.b ADD CONSTRAINT k PRIMARY KEY (i);");
 	part(lab, B_HNSW, "INDEX", B, "CREATE INDEX h ON s.b USING hnsw (e public.vector_l2_ops);");
@@ -104,6 +108,14 @@ static void expect_nothing(struct lab *lab, bool vectors)
 	assert_int_equal(ddl_build_next(lab->build, vectors, &hand), 0);
 }
 
+static void build_rest_of_a(struct lab *lab)
+{
+	for (int i = A_INDEX; i <= A_OTHER; i++) {
+		struct ddl_build_hand hand = expect(lab, false, DDL_BUILD_INDEX, i, 1);
+		done(lab, &hand);
+	}
+}
+
 static void test_a_table_is_built_when_it_is_loaded(void **state)
 {
 	struct lab lab;
@@ -114,8 +126,9 @@ static void test_a_table_is_built_when_it_is_loaded(void **state)
 	ddl_build_loaded(lab.build, "\"s\".\"a\"", 5 << 20);
 	struct ddl_build_hand a = expect(&lab, false, DDL_BUILD_INDEX, A_KEY, 2);
 	assert_false(a.small);
-	assert_int_equal(a.entries[1], A_INDEX);
+	assert_int_equal(a.entries[1], A_MARKED);
 	done(&lab, &a);
+	build_rest_of_a(&lab);
 	struct ddl_build_hand h = expect(&lab, true, DDL_BUILD_VECTOR, A_HNSW, 1);
 	done(&lab, &h);
 	expect_nothing(&lab, false); /* b is not there, so the foreign key waits, too */
@@ -163,12 +176,39 @@ static void test_nothing_else_on_a_table_in_a_hand(void **state)
 	done(&lab, &c);
 	done(&lab, &a);
 	done(&lab, &b);
+	build_rest_of_a(&lab);
 	struct ddl_build_hand h = expect(&lab, true, DDL_BUILD_VECTOR, B_HNSW, 1);
 	expect_nothing(&lab, false); /* the key needs both tables free */
 	done(&lab, &h);
 	struct ddl_build_hand add = expect(&lab, false, DDL_BUILD_ADD, B_TO_A, 1);
 	expect_nothing(&lab, true); /* a and b are in the key's hands */
 	done(&lab, &add);
+	tear_down(&lab);
+}
+
+static void test_plain_indexes_of_a_large_table_are_built_beside_each_other(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	set_up(&lab, 4);
+	ddl_build_loaded(lab.build, "\"s\".\"a\"", 0);
+	struct ddl_build_hand key = expect(&lab, false, DDL_BUILD_INDEX, A_KEY, 2);
+	ddl_build_all_loaded(lab.build);
+	struct ddl_build_hand b = expect(&lab, false, DDL_BUILD_INDEX, B_KEY, 1);
+	struct ddl_build_hand c = expect(&lab, false, DDL_BUILD_INDEX, C_KEY, 1);
+	expect_nothing(&lab, false); /* the key has the table for itself */
+	done(&lab, &key);
+	struct ddl_build_hand index = expect(&lab, false, DDL_BUILD_INDEX, A_INDEX, 1);
+	assert_false(index.small);
+	done(&lab, &c);
+	struct ddl_build_hand other = expect(&lab, false, DDL_BUILD_INDEX, A_OTHER, 1);
+	done(&lab, &index);
+	expect_nothing(&lab, true); /* vectors wait for the last of them */
+	done(&lab, &other);
+	struct ddl_build_hand h = expect(&lab, true, DDL_BUILD_VECTOR, A_HNSW, 1);
+	done(&lab, &b);
+	done(&lab, &h);
 	tear_down(&lab);
 }
 
@@ -200,7 +240,7 @@ static void test_a_foreign_key_that_was_there_is_not_validated(void **state)
 	(void)state;
 	set_up(&lab, 4);
 	ddl_build_all_loaded(lab.build);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 5; i++) {
 		assert_int_equal(ddl_build_next(lab.build, false, &hand), 1);
 		done(&lab, &hand);
 	}
@@ -231,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_a_table_is_built_when_it_is_loaded),
 		cmocka_unit_test(test_one_session_while_tables_are_loaded),
 		cmocka_unit_test(test_nothing_else_on_a_table_in_a_hand),
+		cmocka_unit_test(test_plain_indexes_of_a_large_table_are_built_beside_each_other),
 		cmocka_unit_test(test_sorts_leave_the_workers_to_a_vector_index),
 		cmocka_unit_test(test_a_foreign_key_that_was_there_is_not_validated),
 		cmocka_unit_test(test_the_end_ends_everybody),
