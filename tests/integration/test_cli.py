@@ -61,6 +61,9 @@ run --source postgresql://h/d?no_such=1 --target postgresql:///b
 run --source postgresql:///a --target postgresql:///b --collection-column documents
 copy --schema-only
 verify --senders 2
+schema foo
+schema aply
+verify --source postgresql:///a --target postgresql:///b --delete-extra
 """.strip().split("\n")
 
 

@@ -519,6 +519,7 @@ class Terminal(Case):
         status, seen = self.on_terminal("abort", "r", answer="y\n", columns=40)
         self.assertEqual(status, 0, seen)
         self.fits(seen, 40)
+        self.assertIn("The run r is finished", seen)
         self.assertIn("Remove this from ", seen)
 
     def test_a_pipe_gets_every_row_on_one_line(self):
