@@ -257,11 +257,12 @@ static int leave(struct move *m, bool proven, json_t *document, struct err *e)
 	if (proven)
 		beside_begin(&drop, m->run, run_drop_spill);
 	add_report(m, document);
-	if (proven && beside_end(&drop)) {
+	int failed = run_finish(m->run, proven, document, e);
+	if (proven && beside_end(&drop) && !failed) {
 		*e = drop.err;
-		return -1;
+		failed = -1;
 	}
-	return run_finish(m->run, proven, document, e);
+	return failed;
 }
 
 /* Says how it ended; keeps it in the folder where there is one. */

@@ -308,6 +308,7 @@ static int bring_back(struct sender *s, struct chunk *c)
 
 	if (c->data || c->raw_bytes == 0)
 		return 1;
+	c->shelf = s->g->shelf;
 	if (spill_read_data(s->g->spill_dir, s->g->run, s->g->settings->spill_key, c, &why) == 0)
 		return 1;
 	registry_remove(s->g->known, c);

@@ -62,8 +62,9 @@ int spill_read_header(const char *path, const char *run, const struct seal_key *
 
 /*
  * Reads c->data back (c from spill_read_header() or after chunk_drop_data()). The caller has
- * charged c->raw_bytes to the budget. Every checksum, the lengths and the trailer are checked, and
- * that the file is of this very reading of the chunk: same bounds, rows and digests.
+ * charged c->raw_bytes to the budget. The buffer is of c->shelf where that is set and fits. Every
+ * checksum, the lengths and the trailer are checked, and that the file is of this very reading of the
+ * chunk: same bounds, rows and digests.
  */
 int spill_read_data(const char *dir, const char *run, const struct seal_key *key, struct chunk *c,
 		    struct err *e) MUST_CHECK;

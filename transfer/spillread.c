@@ -239,19 +239,34 @@ static int take_frames(struct opened *o, const struct chunk *c, const struct spi
 	return 0;
 }
 
+static void drop_buffer(struct chunk *c)
+{
+	if (c->shelf)
+		shelf_give(c->shelf, c->data);
+	else
+		free(c->data);
+	c->shelf = NULL;
+	c->data = NULL;
+	c->cap = 0;
+}
+
 static int take_data(struct opened *o, struct chunk *c, const struct spillfile_trailer *t,
 		     uint64_t chain, struct err *e)
 {
-	char *raw = malloc(c->raw_bytes ? (size_t)c->raw_bytes : 1);
+	size_t len = (size_t)c->raw_bytes;
 
-	if (!raw)
+	/* A small chunk does not keep a large buffer from the next one. */
+	if (c->shelf && (len > shelf_size(c->shelf) || len < shelf_size(c->shelf) / 2))
+		c->shelf = NULL;
+	c->data = c->shelf ? shelf_take(c->shelf) : malloc(len ? len : 1);
+	c->cap = c->shelf ? shelf_size(c->shelf) : len;
+	if (!c->data)
 		return err_nomem(e);
-	if (take_frames(o, c, t, chain, raw, e)) {
-		free(raw);
+	if (take_frames(o, c, t, chain, c->data, e)) {
+		drop_buffer(c);
 		return -1;
 	}
-	c->data = raw;
-	c->len = c->cap = (size_t)c->raw_bytes;
+	c->len = len;
 	return 0;
 }
 
