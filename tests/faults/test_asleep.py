@@ -51,6 +51,7 @@ class TargetAsleep(MoveCase):
     # ---- crowded, cancelled ----------------------------------------------------------------------
 
     def test_no_free_connection_slot(self):
+        """P-117: too many connections."""
         with self.lab.pair() as pair:
             server = pair.ep.server
             server.configure(max_connections="14")

@@ -63,6 +63,7 @@ class NeonRefuses(MoveCase):
                              target=self.ep.uri(db=self.pair.name, sslsni=0))
 
     def test_without_tls(self):
+        """P-117: SSL required."""
         self.refused_at_once("connection is insecure", "sslmode=require",
                              target=self.ep.uri(db=self.pair.name, sslmode="disable"))
 
@@ -181,6 +182,7 @@ class NeonRefuses(MoveCase):
     # ---- which door ------------------------------------------------------------------------------
 
     def test_a_pooled_name_becomes_the_direct_one_aloud(self):
+        """P-007: the direct endpoint is used instead, and said."""
         before = self.ep.pooled
         ferry = self.pair.begin(target=self.ep.uri(db=self.pair.name, pooled=True))
         ferry.wait()

@@ -136,6 +136,7 @@ class Connecting(Case):
         self.check(self.run_it(source=self.source.uri(self.db, user="nobody")), REFUSED, 'role "nobody"')
 
     def test_tls_asked_of_a_server_without(self):
+        """P-117: TLS."""
         uri = self.source.uri(self.db, sslmode="require")
         self.check(self.run_it(source=uri), REFUSED, "source", "SSL|TLS", hint=".*(sslmode|TLS)")
         self.check_untouched()
@@ -153,6 +154,7 @@ class Extensions(Case):
         self.check_untouched()
 
     def test_one_that_the_role_may_not_create(self):
+        """P-117: extension missing."""
         with make_target(vector=False) as target:
             self.there("CREATE TABLE t (id int, v vector(2)); INSERT INTO t VALUES (1, '[1,2]')")
             done = self.run_it(target=target.uri())
@@ -170,6 +172,7 @@ class Extensions(Case):
             self.check(self.run_it("--data-only", target=target.uri()), REFUSED, "extension vector", "missing")
 
     def test_version_too_old(self):
+        """P-104: versions of both ends are compared."""
         self.there("CREATE TABLE t (id int, v halfvec(2))")
         self.here("UPDATE pg_extension SET extversion = '0.6.2' WHERE extname = 'vector'", user="postgres")
         self.check(self.run_it(), REFUSED, "extension vector", "0.6.2", "0.7.0",
@@ -189,6 +192,7 @@ class Tables(Case):
         return self.run_it(*args)
 
     def test_vector_dimension_mismatch(self):
+        """P-117: dimension mismatch."""
         done = self.both("CREATE TABLE docs (id int, emb vector(3)); INSERT INTO docs VALUES (1, '[1,2,3]')",
                          "CREATE TABLE docs (id int, emb vector(4))")
         self.check(done, REFUSED, r"docs\.emb", "3 on the source, 4 on the target", hint=r".*TYPE .*vector\(3\)")
@@ -308,6 +312,7 @@ class Rights(Case):
         self.check_untouched()
 
     def test_target_role_that_may_not_insert(self):
+        """P-117: permission denied."""
         self.there("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
         self.here("CREATE TABLE t (id int)", user="postgres")
         self.check(self.run_it(), REFUSED, r"public\.t", "may not write", hint="grant INSERT|GRANT INSERT")

@@ -72,6 +72,7 @@ class Case(unittest.TestCase):
 
 class Backup(Case):
     def test_P_101_a_backup_is_made_proven_described_and_can_be_loaded(self):
+        """P-101, P-114, P-407: one compressed file, read again, described, and loaded by pg_restore."""
         done = self.call("backup", "--json")
         self.assertEqual(done.status, 0, done.text)
         told = json.loads(done.out)
@@ -91,6 +92,7 @@ class Backup(Case):
         assert_same(self, self.source, self.target, target_db=self.db)
 
     def test_P_101_the_run_knows_it(self):
+        """P-101: the run's result names the backup."""
         made = self.call("backup", "--output", "b.dump", run_dir=self.at("run"))
         self.assertEqual(made.status, 0, made.text)
         done = self.call("run", run_dir=self.at("run"))
@@ -152,6 +154,7 @@ class RestorePoint(Case):
         return path, {"PATH": folder + ":" + os.environ["PATH"], "NEON_API_KEY": KEY}
 
     def test_P_011_the_position_is_recorded_and_kept_by_the_run(self):
+        """P-011, P-407: where the target can be set back to."""
         made = self.call("restore-point", "--json", run_dir=self.at("run"))
         self.assertEqual(made.status, 0, made.text)
         point = json.loads(made.out)
@@ -167,6 +170,7 @@ class RestorePoint(Case):
         self.assertIn("is there already", again.err)
 
     def test_every_run_records_it_before_its_first_write(self):
+        """P-011: without being asked."""
         before = self.target.value("SELECT pg_current_wal_flush_lsn()", user="postgres")
         done = self.call("run", run_dir=self.at("run"))
         self.assertEqual(done.status, 0, done.text)
@@ -179,6 +183,7 @@ class RestorePoint(Case):
         self.assertEqual(written[0][0], "t")
 
     def test_P_011_with_a_key_neonctl_makes_a_branch(self):
+        """P-011: NEON_API_KEY, a branch, the command to go back."""
         path, env = self.neonctl()
         done = self.call("restore-point", "--json", env=env)
         self.assertEqual(done.status, 0, done.text)
@@ -217,6 +222,7 @@ class RestorePoint(Case):
 
 class Around(Case):
     def test_P_308_the_end_of_a_run_is_posted(self):
+        """P-308: also of one that was refused."""
         server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
         server.received = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -237,6 +243,7 @@ class Around(Case):
         self.assertNotIn("ferry pass", json.dumps(texts))
 
     def test_P_409_check_shows_who_holds_locks(self):
+        """P-409: process, state, lock and statement."""
         done = self.call("check", "--locks")
         self.assertEqual(done.status, 0, done.text)
         self.assertRegex(done.out, r"ok +source +locks")
@@ -249,6 +256,7 @@ class Around(Case):
             self.assertNotRegex(self.call("check").out, r"source +locks")
 
     def test_P_103_check_knows_the_room_and_what_is_in_the_way(self):
+        """P-103: and what to do about it."""
         done = self.call("check")
         self.assertRegex(done.out, r"ok +here +room +\d.* free in \. .*\n")
         self.assertRegex(done.out, r"ok +target +room +this server tells no size limit")
@@ -264,6 +272,7 @@ class Around(Case):
         self.assertRegex(done.out, r"note +target +room +the project may hold 1\.0 MB.*raise the limit")
 
     def test_P_102_what_the_source_held_before_is_in_the_folder_and_beside_the_target_in_the_report(self):
+        """P-102: sizes, indexes, versions of the extensions."""
         done = self.call("run", "--run-dir", self.at("run"))
         self.assertEqual(done.status, 0, done.text)
         with open(self.at("run/statistics.json")) as f:
@@ -285,6 +294,7 @@ class Around(Case):
             self.assertIn("source before: PostgreSQL", f.read())
 
     def test_P_115_what_was_written_in_the_target_since_can_be_carried_back(self):
+        """P-115: a run with its ends exchanged."""
         self.assertEqual(self.call("run").status, 0)
         self.target.psql("INSERT INTO plain VALUES (9001, 'since'); DELETE FROM plain WHERE id = 7;"
                          "UPDATE other SET v = '[3,2,1]'; CREATE TABLE later (id int); INSERT INTO later VALUES (1)",
@@ -297,6 +307,7 @@ class Around(Case):
         self.assertEqual(self.source.value("SELECT t FROM plain WHERE id = 9001", db=back), "since")
 
     def test_P_116_a_run_stays_under_the_limit_of_sessions_and_says_so(self):
+        """P-116: no connection of it is refused."""
         for limit, senders in ((5, "senders 1 instead of 8"), (11, "senders 4 instead of 8"), (-1, None)):
             with self.subTest(limit=limit):
                 self.target.psql("ALTER ROLE %s CONNECTION LIMIT %d" % (FERRY, limit), user="postgres")
@@ -323,6 +334,7 @@ class Around(Case):
                 json.loads(line)
 
     def test_P_118_the_script_of_old_moves_the_database(self):
+        """P-118: scripts/migrate_to_neon.sh and its variables."""
         host, port = self.source.uri(), self.source.port
         env = environment(NEON_DATABASE_URL=self.target.uri(db=self.db), NEONFERRY=NEONFERRY, LOCAL_DB_PORT=str(port),
                           LOCAL_DB_NAME=re.search(r"/([^/?]+)(\?|$)", host).group(1), LOCAL_DB_HOST="127.0.0.1",

@@ -121,6 +121,7 @@ class Case(unittest.TestCase):
 
 class Run(Case):
     def test_result_on_standard_output_and_the_rest_on_the_other(self):
+        """P-109: the application's new setting, without password; P-107: rows per collection."""
         out, err = self.run_("run", "--run-dir", "r", "--jobs", "2")
         self.assertRegex(out, r"(?m)^public\.plain +1,000 .* [0-9a-f]{16}  same$")
         self.assertRegex(out, r"(?m)^  guides +1,000 .*  same$")
@@ -233,11 +234,13 @@ class Verify(Case):
         self.run_("run", "--run-dir", "r", "--quiet")
 
     def test_equal_databases_are_0(self):
+        """P-120: PASS and exit status 0."""
         out, _ = self.run_("verify")
         self.assertRegex(out, r"(?m)^public\.plain .*  identical$")
         self.assertRegex(out, r"(?m)^PASS: ")
 
     def test_one_changed_row_is_7_and_its_collection_is_named(self):
+        """P-107; P-120: exit status 7."""
         TARGET.psql("UPDATE vector_documents SET embedding = '[1,2,3,4,5,6,7,9]' WHERE id = 7")
         out, _ = self.run_("verify", status=7)
         self.assertRegex(out, r"(?m)^public\.vector_documents .*  different$")
@@ -325,6 +328,7 @@ class Verify(Case):
 
 class Looking(Case):
     def test_check_finds_nothing_and_says_so(self):
+        """P-103: both ends, TLS."""
         out, _ = self.run_("check")
         self.assertRegex(out, r"(?m)^ok +target +encryption +TLS")
         self.assertIn("nothing found that would stop a run", out)
@@ -334,6 +338,7 @@ class Looking(Case):
         self.assertRegex(out, r"(?m)^stop +both .*same database")
 
     def test_check_finds_a_missing_right_and_no_connection(self):
+        """P-103: an end that cannot be reached."""
         out, _ = self.run_("check", "--source", SOURCE.uri(db="nowhere"), status=3)
         self.assertRegex(out, r"(?m)^stop +source +connection")
         self.assertRegex(out, r"(?m)^ok +target +connection")

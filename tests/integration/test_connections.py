@@ -39,7 +39,7 @@ class Pair(unittest.TestCase):
 
 class WhereFrom(Pair):
     def test_the_source_in_its_order(self):
-        """Each variable gives way to those before it, which are added one by one."""
+        """Each variable gives way to those before it, which are added one by one (P-109)."""
         s = self.source
         target = ["--target", self.target.uri()]
         env = {"PGHOST": s.host, "PGPORT": str(s.port), "PGUSER": "postgres", "PGDATABASE": s.db,
@@ -57,6 +57,7 @@ class WhereFrom(Pair):
         self.check_from(self.plan("--source", s.uri(), *target, **env), "--source", "--target")
 
     def test_the_target_in_its_order(self):
+        """P-109; P-201: the direct address before the pooled one."""
         right, wrong = self.target.uri(), self.target.uri("wrong")
         source = ["--source", self.source.uri()]
         env = {"DATABASE_URL": right}
@@ -82,6 +83,7 @@ class WhereFrom(Pair):
         self.check_from(done, "--source", "--target")
 
     def test_service_and_password_file(self):
+        """P-109: PGSERVICEFILE and PGPASSFILE."""
         s, t = self.source, self.target
         service, passfile = self.folder("services"), self.folder("passfile")
         with open(service, "w", encoding="utf-8") as f:
@@ -244,6 +246,7 @@ class Passwords(Pair):
             self.assertEqual(os.stat(name).st_mode & 0o077, 0, name)
 
     def test_never_shown(self):
+        """P-109: passwords, in no output, file, argument or table."""
         watch = Watch("WATCHED=" + self.dir)
         watch.start()
         env = {"WATCHED": self.dir, "SOURCE_DATABASE_URL": self.source.uri(), "NEON_DATABASE_URL": self.target.uri()}

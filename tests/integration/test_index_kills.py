@@ -131,6 +131,7 @@ class IndexKills(unittest.TestCase):
         self.whole(True, 1)
 
     def test_what_the_run_makes_is_there(self):
+        """P-403: the index phase of a transfer, HNSW among others."""
         self.whole(False, 2)
 
 

@@ -57,6 +57,7 @@ class Migrations(unittest.TestCase):
         return self.target.psql(sql, options=NO_PATH)
 
     def test_fusion_adds_both_lists_with_30_and_70_percent_and_k_60(self):
+        """P-005, P-003: hybrid_search_opportunities()."""
         rows = self.call("SELECT * FROM public.hybrid_search_opportunities('parser crash', %s::public.halfvec)"
                          % vector(3, "0"))
         # By text only the first is like "parser crash"; by vector: 3, 4, 2, 1.
@@ -74,20 +75,24 @@ class Migrations(unittest.TestCase):
         self.assertEqual(by_text, [[uuid(1), None], [uuid(2), None]])
 
     def test_repositories_are_found_by_name_and_description(self):
+        """P-003: hybrid_search_repositories()."""
         rows = self.call("SELECT full_name FROM public.hybrid_search_repositories('vector database', NULL)")
         self.assertEqual(rows, [["a/vector-db"]])
 
     def test_ef_search_is_put_back(self):
+        """P-004: the searches set hnsw.ef_search for themselves only."""
         rows = self.call("SELECT set_config('hnsw.ef_search', '33', false) \\g /dev/null\n"
                          "SELECT count(*) FROM public.hybrid_search_repositories('vector', NULL) \\g /dev/null\n"
                          "SHOW hnsw.ef_search")
         self.assertEqual(rows, [["33"]])
 
     def test_similar_users_are_others_nearest_first(self):
+        """P-003: search_similar_users()."""
         rows = self.call("SELECT user_id FROM public.search_similar_users('%s')" % uuid(1))
         self.assertEqual(rows, [[uuid(3)], [uuid(2)]])
 
     def test_matches_follow_preferences_and_leave_out_what_was_done(self):
+        """P-003: find_matching_opportunities_for_user(); P-001: the tables it reads."""
         match = "SELECT opportunity_id FROM public.find_matching_opportunities_for_user('%s')" % uuid(2)
         self.assertEqual(len(self.call(match)), 4)
         self.target.psql("INSERT INTO contribution_outcomes (user_id, opportunity_id, repository_id) "
@@ -116,6 +121,7 @@ class Migrations(unittest.TestCase):
         self.assertEqual([r for r in after if r[0] not in extension_types], before)
 
     def test_dimensions_are_a_parameter(self):
+        """P-105: also the kind of index follows them."""
         self.target.create_database("narrow", owner="ferry")
         for dimensions, index in ((100, "vector_cosine_ops"), (3000, "halfvec_cosine_ops"), (5000, None)):
             self.target.apply_migrations(db="narrow", dimensions=dimensions, only={"001", "002"})
@@ -153,6 +159,7 @@ class Embeddings(unittest.TestCase):
         return self.server.psql(sql, options=NO_PATH)
 
     def test_the_same_text_is_written_once(self):
+        """P-402, P-405: by SHA-256; P-406: the log of invalidations."""
         self.assertEqual(self.actions, ["inserted", "unchanged", "inserted", "updated"])
         self.assertEqual(self.server.psql("SELECT source_id, reason FROM cache_invalidation_log ORDER BY id"),
                          [["1", "insert"], ["2", "insert"], ["1", "update"]])
@@ -163,12 +170,14 @@ class Embeddings(unittest.TestCase):
         self.assertEqual(caught.exception.sqlstate, "23503")
 
     def test_models_live_side_by_side(self):
+        """P-402: of different sizes; P-406: vector_search_stats."""
         self.call("SELECT public.upsert_embedding('doc', '1', 'x', array_fill(1, '{384}')::public.vector,"
                   " 'all-MiniLM-L6-v2')")
         rows = self.server.psql("SELECT model, dimensions, embedding_count FROM vector_search_stats ORDER BY 1")
         self.assertEqual(rows, [["all-MiniLM-L6-v2", "384", "1"], ["text-embedding-3-small", "1536", "2"]])
 
     def test_similarity_search_is_exact_before_and_after_every_index(self):
+        """P-403, P-405: rebuild_vector_indexes() by row count."""
         search = ("SELECT source_id, similarity FROM public.similarity_search(%s::public.vector)" % vector(2, "0"))
         expected = [["2", "1"], ["1", "0"]]
         self.assertEqual(self.call(search), expected)
@@ -178,6 +187,7 @@ class Embeddings(unittest.TestCase):
             self.assertEqual(self.call(search), expected)
 
     def test_hybrid_search_weighs_70_to_30_and_users_may_differ(self):
+        """P-404, P-405: weights of a user; P-406: search_performance_metrics."""
         search = ("SELECT source_id, score FROM public.hybrid_search('slow', %s::public.vector, "
                   "for_user => '%s', record_metrics => true)")
         rows = self.call(search % (vector(2, "0"), "somebody"))

@@ -187,6 +187,7 @@ class Report(unittest.TestCase):
         self.assertNotIn("<May>", page)
 
     def test_every_key_of_the_document_is_documented(self):
+        """P-009: also connections, sizes of indexes, room as halfvec."""
         _, doc = verify(self.source.uri(), self.plant("DELETE FROM goods WHERE id < 3"), "level=127", "sample=20",
                         "report=" + self.folder())
         reference = read(DOCS, "reference", "report.md")
@@ -204,8 +205,13 @@ class Report(unittest.TestCase):
         walk(doc)
         self.assertEqual(missing, set())
         self.assertIn(doc["schema"], reference)
+        self.assertGreater(doc["resources"]["vector_indexes"][0]["bytes"][1], 0)
+        goods = [t for t in doc["resources"]["tables"] if t["table"] == "public.goods"][0]
+        self.assertLess(goods["as_halfvec"], goods["as_vector"])
+        self.assertGreater(doc["resources"]["sessions"]["target"]["used"], 0)
 
     def test_a_run_leaves_its_report_and_report_renders_it_again(self):
+        """P-008, P-113: checklists with evidence."""
         folder = self.folder()
         self.target.create_database("moved", owner=FERRY)
         run = os.path.join(folder, "run")

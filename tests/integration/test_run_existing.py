@@ -62,6 +62,7 @@ class Migrations(Pair):
         self.assertNotIn("contents", done.text)
 
     def test_the_history_of_other_tools_is_already_there(self):
+        """P-208: its table is one like any other; the same rows are not sent again."""
         history = """CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty bool);
             INSERT INTO schema_migrations VALUES (1, false), (2, false);
             CREATE TABLE "_prisma_migrations" (id text, at timestamptz);
@@ -182,6 +183,7 @@ class Collections(Pair):
         return dict(self.here("SELECT coalesce(collection_name, '-'), count(*) FROM vector_documents GROUP BY 1"))
 
     def test_only_the_chosen_ones_go(self):
+        """P-106: --collection."""
         self.fill()
         done = self.run_it("--collection", "a", "--collection", 'it\'s "c"')
         self.assertEqual(done.status, 0, done.text)
@@ -283,6 +285,7 @@ class Choosing(Pair):
             INSERT INTO s.c VALUES ('x'); INSERT INTO "D d" VALUES (5)""")
 
     def test_only_one_table(self):
+        """P-106: --table."""
         self.fill()
         done = self.moved("--table", "a", only=["public.a"])
         self.assertEqual(sorted(relations(self.target, self.db)), ["public.a"])
@@ -297,6 +300,7 @@ class Choosing(Pair):
         self.moved("--table", '"D d"', only=['public."D d"'])
 
     def test_all_but_one(self):
+        """P-106: --exclude-table."""
         self.fill()
         self.moved("--exclude-table", "b", only=["public.a", "s.c", 'public."D d"'])
         self.assertNotIn("public.b", relations(self.target, self.db))

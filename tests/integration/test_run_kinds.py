@@ -215,6 +215,7 @@ class EveryKind(unittest.TestCase):
         self.assertEqual(self.done.status, 0, self.done.text[-4000:])
 
     def test_every_row_of_every_table_arrived(self):
+        """P-106: the whole database where nothing was chosen."""
         assert_same(self, self.source, self.target)
 
     def test_a_view_without_data_stays_so(self):

@@ -65,6 +65,7 @@ class BreakingChanges(Base):
         self.psql(START)
 
     def test_P_202_each_sort_of_change_is_judged_by_the_rows_that_are_there(self):
+        """P-202, P-307: safe, review, destructive."""
         cases = [
             ("CREATE TABLE n (i int)", "safe", ""),
             ("ALTER TABLE t ADD e int", "safe", ""),
@@ -108,6 +109,7 @@ class BreakingChanges(Base):
         self.assertEqual(self.value("SELECT to_regclass('schema_migrations')"), None)
 
     def test_P_202_destructive_changes_stop_apply_until_allowed(self):
+        """P-202, P-307: --dry-run and --allow-destructive."""
         with Folder({"001_x.sql": "ALTER TABLE t DROP a"}) as folder:
             self.assertEqual(self.schema("apply", folder, "--dry-run").status, 7)
             refused = self.schema("apply", folder)
@@ -182,6 +184,7 @@ class Verify(Base):
         return {(d["kind"], d["object"], d["change"]) for d in result.json["differences"]}
 
     def test_P_303_a_good_database_passes_and_extras_do_not_count(self):
+        """P-303: and the seed rows are counted."""
         self.psql("CREATE TABLE extra (i int); CREATE INDEX ON users (location)")
         result = self.verify().ok().json
         self.assertEqual(result["differences"], [])
@@ -189,6 +192,7 @@ class Verify(Base):
                          [("public.embedding_models", 3, 0)])
 
     def test_P_303_P_001_to_P_005_every_planted_fault_is_found(self):
+        """P-303: tables and keys (P-001), functions (P-003), HNSW parameters (P-004), defaults."""
         faults = [
             ("DROP TABLE notifications", ("table", "public.notifications", "removed")),
             ("ALTER TABLE users DROP bio", ("column", "public.users.bio", "removed")),
@@ -223,6 +227,7 @@ class Verify(Base):
         self.assertEqual(found, {fault for _, fault in faults} | depending)
 
     def test_an_invalid_index_and_a_lost_extension_are_found(self):
+        """P-002: with the indexes that needed the extension."""
         self.psql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_skills'::regclass",
                   user="postgres")
         self.psql("DROP EXTENSION pg_trgm CASCADE", user="postgres")
@@ -232,12 +237,14 @@ class Verify(Base):
         self.assertIn(("index", "public.users_username_trgm", "removed"), found)
 
     def test_P_303_a_lost_seed_row_is_found(self):
+        """P-303: rows that a migration put in."""
         self.psql("DELETE FROM embedding_models WHERE name = 'all-MiniLM-L6-v2'")
         result = self.verify()
         self.assertEqual(result.status, 7)
         self.assertEqual(result.json["seeds"][0]["missing"], 1)
 
     def test_P_201_the_rights_of_the_applications_role_are_verified(self):
+        """P-201: what it lacks is named."""
         self.server.create_role("app_" + self.db, "app", "LOGIN")
         lacking = self.verify("--app-role", "app_" + self.db)
         self.assertEqual(lacking.status, 7)
@@ -247,6 +254,7 @@ class Verify(Base):
         self.verify("--app-role", "app_" + self.db).ok()
 
     def test_P_304_compare_sees_both_directions(self):
+        """P-304: with the migrations."""
         self.schema("compare", MIGRATIONS).ok()
         self.psql("CREATE TABLE extra (i int); DROP INDEX users_profile")
         result = self.schema("compare", MIGRATIONS)
@@ -255,6 +263,7 @@ class Verify(Base):
                          [("public.users_profile", "removed"), ("public.extra", "added")])
 
     def test_P_304_compare_with_another_database(self):
+        """P-304: and its settings."""
         self.server.create_database("other_" + self.db, owner=FERRY)
         other = self.server.uri(db="other_" + self.db)
         self.schema("apply", MIGRATIONS, uri=other).ok()
@@ -280,6 +289,7 @@ class Environments(Base):
         return schema(None, command.split()[0], folder, "--env", command.split()[1], *options, env=env)
 
     def test_P_006_prod_is_refused_until_test_has_them_and_was_verified(self):
+        """P-006: the same files, the same checksums."""
         with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
             env = self.env()
             self.on("apply dev", env, folder).ok()
@@ -301,6 +311,7 @@ class Environments(Base):
             self.on("apply prod", env, folder).ok()
 
     def test_P_006_each_environment_has_its_variable(self):
+        """P-006: dev, test and prod."""
         with Folder({"001_a.sql": "SELECT 1"}) as folder:
             for name, variable in (("dev", "DATABASE_URL_DEV"), ("test", "DATABASE_URL_TEST"),
                                    ("prod", "DATABASE_URL_UNPOOLED")):

@@ -56,10 +56,12 @@ class Files(unittest.TestCase):
         return result.status, [(f["severity"], f["file"], f["line"], f["rule"]) for f in result.json], result
 
     def test_P_307_the_shipped_migrations_have_nothing_to_mend(self):
+        """P-307: schema lint."""
         result = self.schema("lint", MIGRATIONS).ok()
         self.assertEqual([f for f in result.json if f["severity"] != "note"], [])
 
     def test_P_307_the_servers_parser_judges_every_statement_and_runs_none(self):
+        """P-307: syntax."""
         status, found, _ = self.lint({
             "001_a.sql": "CREATE TABLE a (i int);\nCREATE INDEX CONCURRENTLY i ON a (i);\n"
                          "INSERT INTO a SELECT nothing FROM nowhere;\n\nALTER TABLE a\n  ADD COLUM b int,\n  AD c int;\n",
@@ -69,6 +71,7 @@ class Files(unittest.TestCase):
         self.assertEqual(self.server.value("SELECT to_regclass('a')", db=self.db), None)
 
     def test_P_307_names_order_and_scripts_are_looked_at(self):
+        """P-307: naming."""
         status, found, result = self.lint({"001_ok.sql": "SELECT 1", "03-CamelCase.sql": "SELECT 1",
                                       "notes.sql": "", "004_empty.sql": "-- nothing\n",
                                       "005_b.sql": "-- neonferry: batch\nDELETE FROM t WHERE old"}, uri=None)
@@ -108,6 +111,7 @@ class Files(unittest.TestCase):
     # --- export ---
 
     def test_P_306_export_is_dated_reproducible_and_can_be_loaded(self):
+        """P-306: definitions only."""
         self.schema("apply", MIGRATIONS).ok()
         with tempfile.TemporaryDirectory() as folder:
             before = os.getcwd()
@@ -150,6 +154,7 @@ class Files(unittest.TestCase):
         return server, "http://127.0.0.1:%d/services/T0/SECRET" % server.server_port
 
     def test_P_207_P_308_the_result_is_posted_as_slack_takes_it_and_the_address_is_never_shown(self):
+        """P-207, P-308: --notify of schema apply."""
         server, url = self.hook()
         with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
             done = self.schema("apply", folder, "--notify", url).ok()
@@ -164,6 +169,7 @@ class Files(unittest.TestCase):
             self.assertNotIn("SECRET", text)
 
     def test_P_308_a_hook_that_refuses_is_a_warning_without_the_address(self):
+        """P-308: the result stays what it is."""
         _, url = self.hook(status=403)
         with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
             for address, word in ((url, "HTTP status 403"), ("http://127.0.0.1:1/SECRET", "not sent"),

@@ -122,6 +122,7 @@ class Phases(unittest.TestCase):
     # --- the schema arrives ---
 
     def test_schema_arrives_whole_by_a_role_without_superuser(self):
+        """P-104: extensions, too."""
         self.whole()
         self.phase("refresh")
         self.assertEqual(dump(self.source), dump(self.target, "ferry"))
@@ -434,6 +435,7 @@ class Phases(unittest.TestCase):
         self.assertEqual(self.target.value("SELECT last_value FROM app.posts_id_seq"), "2000")
 
     def test_vacuum_makes_statistics_of_tables_and_roots(self):
+        """P-012, P-408: VACUUM (ANALYZE) after the load."""
         self.whole()
         self.phase("vacuum", *[t for t in ALL_TABLES if t != "app.part"])
         self.assertEqual(self.target.psql("SELECT relname, reltuples FROM pg_class WHERE oid IN"

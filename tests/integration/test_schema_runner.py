@@ -56,6 +56,7 @@ class Base(unittest.TestCase):
 
 class Runner(Base):
     def test_P_301_P_302_P_401_applies_what_is_pending_and_status_tells_when_and_how_long(self):
+        """P-205, P-301, P-302, P-401: what is applied, and the history's columns."""
         with Folder(TWO) as folder:
             self.assertEqual(self.states(folder), {"001": "pending", "002": "pending"})
             applied = self.schema("apply", folder).ok().json["applied"]
@@ -77,7 +78,10 @@ class Runner(Base):
                          [["001", "create users"], ["002", "add mail"], ["003", "more"]])
 
     def test_P_105_the_shipped_migrations_apply_and_roll_back(self):
+        """P-105; P-002: their extensions are created."""
         self.schema("apply", MIGRATIONS, "--vector-dimensions", "100").ok()
+        self.assertEqual(self.value("SELECT count(*) FROM pg_extension WHERE extname IN "
+                                    "('vector', 'pg_trgm', 'uuid-ossp', 'pgcrypto')"), "4")
         self.assertEqual(self.value(
             "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = "
             "'vector_documents'::regclass AND attname = 'embedding'"), "vector(100)")
@@ -127,6 +131,7 @@ class Runner(Base):
         self.assertEqual(self.value("SELECT to_regclass('users')"), None)
 
     def test_P_401_a_changed_file_is_refused_unless_forced(self):
+        """P-401: by its checksum; FORCE_MIGRATION."""
         with Folder(TWO) as folder:
             self.schema("apply", folder).ok()
             folder.put("001_create_users.sql", "CREATE TABLE users (id bigint)")
@@ -152,6 +157,7 @@ class Runner(Base):
             self.assertIn("version 001 is applied, but its file", applied.err)
 
     def test_P_208_P_309_another_tools_table_keeps_its_name_and_is_shown(self):
+        """P-208, P-309: Prisma, sqlx and others."""
         self.psql("CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean);"
                   "INSERT INTO schema_migrations VALUES (7, false);"
                   "CREATE TABLE _sqlx_migrations (version bigint, description text, checksum bytea);"
@@ -209,6 +215,7 @@ class Runner(Base):
 
 class Rollback(Base):
     def test_P_204_P_305_undoes_newest_first_down_to_the_version(self):
+        """P-204, P-305: by the down scripts."""
         with Folder(TWO) as folder:
             self.schema("apply", folder).ok()
             undone = self.schema("rollback 1", folder).ok().json["undone"]
@@ -220,6 +227,7 @@ class Rollback(Base):
             self.assertEqual(self.value("SELECT to_regclass('users')"), None)
 
     def test_P_305_asks_first(self):
+        """P-305: in a script without --yes nothing is undone."""
         with Folder(TWO) as folder:
             self.schema("apply", folder).ok()
             asked = self.schema("rollback 1", folder, "--no-yes", as_json=False)
@@ -389,6 +397,7 @@ class OutsideOfOneTransaction(Base):
             self.schema("apply", folder).ok()
 
     def test_P_206_a_batch_goes_in_rounds_and_goes_on_after_a_kill(self):
+        """P-206: every row is changed once."""
         self.psql("CREATE TABLE rows AS SELECT g AS id, 0 AS done FROM generate_series(1, 1000) g; "
                   "ALTER TABLE rows ADD PRIMARY KEY (id)", user=FERRY)
         batch = ("-- neonferry: batch pause=20\nUPDATE rows SET done = done + 1 WHERE id IN "
@@ -426,6 +435,7 @@ class Locks(Base):
         self.psql("CREATE TABLE t (i int)", user=FERRY)
 
     def test_P_409_an_idle_session_in_the_way_is_named_and_nothing_is_applied(self):
+        """P-409: the lock timeout, the blocker."""
         with Folder(self.ALTER) as folder, self.session(user=FERRY) as idle:
             idle.query("BEGIN; SELECT * FROM t")
             failed = self.schema("apply", folder, "--lock-timeout", "1500ms")
@@ -437,6 +447,7 @@ class Locks(Base):
             self.assertIn("AccessShareLock on public.t", locks[0]["locks"])
 
     def test_P_409_end_idle_ends_it_and_goes_on(self):
+        """P-409: --end-idle."""
         with Folder(self.ALTER) as folder, self.session(user=FERRY) as idle:
             idle.query("BEGIN; SELECT * FROM t")
             self.schema("apply", folder, "--lock-timeout", "1s", "--end-idle").ok()

@@ -138,6 +138,9 @@ FAULTS = {
     "an embedding lost": (
         "UPDATE items SET embedding = NULL WHERE id = 7", "presence", "items.embedding in c1",
         "128 embeddings in the source, 127 in the target", None),
+    "a zero vector": (
+        "UPDATE items SET embedding = '[0,0,0,0,0,0,0,0]' WHERE id = 7", "presence", "items.embedding in c1",
+        "0 zero vectors in the source, 1 in the target", None),
     "an index of another operator class": (
         "DROP INDEX items_embedding; CREATE INDEX items_embedding ON items USING hnsw (embedding vector_l2_ops)",
         "schema", "items_embedding", "vector_cosine_ops.*vector_l2_ops", None),
@@ -250,6 +253,7 @@ class Faults(unittest.TestCase):
         return self.target.uri(db=db)
 
     def test_a_good_copy_passes(self):
+        """P-112: databases that nothing of neonferry moved; P-108: embeddings are counted."""
         status, doc = verify(self.source.uri(), self.plant(""))
         bad = [c for c in doc["checks"] if c["verdict"] not in ("pass", "info")]
         self.assertEqual(bad, [])
@@ -258,8 +262,12 @@ class Faults(unittest.TestCase):
         self.assertEqual(doc["fingerprint"]["source"], doc["fingerprint"]["target"])
         self.assertEqual(doc["coverage"]["rows"], doc["coverage"]["rows_content_checked"])
         self.assertEqual(doc["coverage"]["rows"], 401 + 100 + 200 + 50 + 2)
+        embeddings = [g["target"] for g in doc["embeddings"] if g["table"] == "public.items"]
+        self.assertEqual(sum(g["with"] for g in embeddings), 385)
+        self.assertEqual({(g["min_dims"], g["max_dims"], g["zero"]) for g in embeddings}, {(8, 8, 0)})
 
     def test_every_planted_fault_is_found_and_named(self):
+        """P-107: counts; P-108: rows, embeddings; P-104: extensions."""
         for name, (sql, group, obj, sentence, more) in FAULTS.items():
             with self.subTest(name):
                 status, doc = verify(self.source.uri(), self.plant(sql))
@@ -412,6 +420,7 @@ class Faults(unittest.TestCase):
                     self.assertEqual(doc["verdict"], "PASS WITH EXCEPTIONS")
 
     def test_a_vector_stored_as_halfvec_is_compared_exactly(self):
+        """P-010: the comparison, whoever converted."""
         sql = ("DROP INDEX items_embedding; ALTER TABLE items ALTER embedding TYPE halfvec(8);"
                "CREATE INDEX items_embedding ON items USING hnsw (embedding halfvec_cosine_ops)")
         status, doc = verify(self.source.uri(), self.plant(sql))

@@ -75,6 +75,7 @@ class Search(unittest.TestCase):
         return [i for i in doc["search"] if i["index"].endswith("." + name)][0]
 
     def test_equal_databases_answer_the_same(self):
+        """P-009: accuracy and times; P-004: recall up to ef_search 200."""
         status, doc = verify(self.source.uri(), self.plant(), "level=31", "sample=300", "margin=0.05")
         self.assertEqual(of(doc, "fail", "unknown"), [])
         self.assertEqual(status, 0)
@@ -138,13 +139,36 @@ class Search(unittest.TestCase):
         self.assertEqual(status, 8, "nothing was compared: that is no pass")
 
     def test_a_slow_target_fails_only_when_a_ratio_was_asked_for(self):
+        """P-111: percentiles, round trip, ratio."""
         uri = self.plant()
         _, doc = verify(self.source.uri(), uri, SEARCH, "sample=20", "table=halves", "ratio=0.0001")
         self.assertTrue([c for c in of(doc, "fail") if c["group"] == "latency"])
         status, doc = verify(self.source.uri(), uri, SEARCH, "sample=20", "table=halves", "ratio=1000")
         self.assertEqual([c["verdict"] for c in doc["checks"] if c["group"] == "latency"], ["pass"])
+        for end in ("source", "target"):
+            times = self.index(doc, "halves_hnsw")["latency"][end]
+            self.assertGreaterEqual(times["p95"], times["p50"])
+            self.assertGreater(times["rtt"], 0)
+
+    def test_search_functions_are_called_on_both_ends(self):
+        """P-003: an answer that differs is seen."""
+        sql = ("CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE users (id uuid PRIMARY KEY, embedding vector(2));"
+               "INSERT INTO users SELECT md5(i::text)::uuid, '[1,2]' FROM generate_series(1, 4) i;"
+               "CREATE FUNCTION search_similar_users(uuid) RETURNS TABLE (user_id uuid, similarity float8)"
+               " LANGUAGE sql AS 'SELECT id, %s FROM public.users WHERE id <> $1'")
+        self.source.create_database("functions")
+        self.source.psql(sql % "0.5", db="functions")
+        for score, same, verdict in (("0.5", 4, "pass"), ("0.6", 0, "fail")):
+            db = "functions_" + verdict
+            self.target.create_database(db, owner=FERRY)
+            self.target.psql(sql % score, db=db, user=FERRY)
+            _, doc = verify(self.source.uri(db="functions"), self.target.uri(db=db), SEARCH)
+            self.assertEqual(doc["functions"], [
+                {"function": "search_similar_users", "calls": 4, "same": same, "rows": 12}])
+            self.assertEqual([c["verdict"] for c in doc["checks"] if c["object"] == "search_similar_users"], [verdict])
 
     def test_a_document_is_added_found_and_deleted_and_nothing_stays(self):
+        """P-110: what verify --smoke does."""
         uri = self.plant()
         db = uri.split("/")[-1].split("?")[0]
         before = self.target.value("SELECT count(*) FROM docs", db=db)

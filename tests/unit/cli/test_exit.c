@@ -2,6 +2,7 @@
 
 #include "cli/exit.h"
 
+/* P-120 */
 static void every_kind_of_error_has_its_status(void **state)
 {
 	static const struct {

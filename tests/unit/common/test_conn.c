@@ -373,6 +373,7 @@ static void check_unpool(const char *uri, const char *host, const char *options)
 	assert_string_equal(param(c, "password"), SECRET);
 }
 
+/* P-007 */
 static void a_pooled_host_is_seen_and_made_direct(void **state)
 {
 	(void)state;

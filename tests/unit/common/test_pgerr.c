@@ -335,7 +335,7 @@ static void no_sqlstate_and_no_message_are_the_unknown_error(void **state)
 	assert_ptr_equal(pgerr_find(NULL, NULL), &pgerr_rules[pgerr_n_rules - 1]);
 }
 
-/* Also: no rule stands behind another one that takes everything it could match. */
+/* P-117. Also: no rule stands behind another one that takes everything it could match. */
 static void every_rule_has_a_sample(void **state)
 {
 	(void)state;

@@ -34,6 +34,7 @@ static json_t *some(int pass, int warning, int unknown, int fail)
 	return checks;
 }
 
+/* P-120 */
 static void the_worst_finding_is_the_verdict(void **state)
 {
 	(void)state;
@@ -104,6 +105,7 @@ static bool agree(const char *a, const char *b)
 	return same;
 }
 
+/* P-003: the answers of the search functions on both ends. */
 static void answers_agree_up_to_ties_and_rounding(void **state)
 {
 	(void)state;

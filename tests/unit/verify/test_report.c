@@ -113,6 +113,7 @@ static const json_t *item(const json_t *list, const char *name)
 	return NULL;
 }
 
+/* P-008, P-113, P-120 */
 static void a_checklist_line_is_yes_only_with_evidence(void **state)
 {
 	json_t *doc = json_object(), *checks = json_array(), *list;
@@ -139,6 +140,7 @@ static void a_checklist_line_is_yes_only_with_evidence(void **state)
 	json_decref(doc);
 }
 
+/* P-008, P-113: the backup and the restore point. */
 static void what_was_made_before_the_run_is_evidence(void **state)
 {
 	json_t *doc = parse("{\"transfer\":{\"summary\":{\"facts\":{\"backup\":{\"file\":\"b.dump\","
