@@ -187,11 +187,13 @@ static int compare_type(struct pair *p, const struct column *a, const struct col
 				  "%s on the source, %s on the target", a->type, b->type);
 	if (a->is_vector_like && b->is_vector_like && b->typmod >= 0 && same_name(a_type, b_type))
 		return compare_dimension(p, a, b);
-	return ADD_COLUMN(p, DIFFERENCE_ERROR, a,
-			  a->is_vector && strncmp(b_type, "halfvec", 7) == 0
-				  ? "--halfvec converts this column on the way"
-				  : "change the column's type on one side, or leave the table out",
-			  "type %s on the source, %s on the target", a->type, b->type);
+	return ADD_COLUMN(
+		p, DIFFERENCE_ERROR, a,
+		a->is_vector && strncmp(b_type, "halfvec", 7) == 0
+			? "let it be a vector in the target for the load, then ALTER COLUMN ... "
+			  "TYPE halfvec there; or leave the table out"
+			: "change the column's type on one side, or leave the table out",
+		"type %s on the source, %s on the target", a->type, b->type);
 }
 
 /* --- columns --- */
@@ -325,8 +327,8 @@ static int compare_pair(struct pair *p)
 }
 
 int fit_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
-		   const struct catalog *target, const struct table *to,
-		   const struct fit_options *options, struct err *e)
+	       const struct catalog *target, const struct table *to,
+	       const struct fit_options *options, struct err *e)
 {
 	struct pair p = { ret, source, target, from, to, options, e };
 	return compare_pair(&p);
@@ -429,8 +431,7 @@ static int compare_absent(struct comparison *ret, const struct catalog *source,
 }
 
 int fit_extensions(struct comparison *ret, const struct catalog *source,
-		       const struct catalog *target, const struct fit_options *options,
-		       struct err *e)
+		   const struct catalog *target, const struct fit_options *options, struct err *e)
 {
 	for (int i = 0; i < source->n_extensions; i++) {
 		const struct extension *a = &source->extensions[i];
@@ -445,7 +446,7 @@ int fit_extensions(struct comparison *ret, const struct catalog *source,
 /* --- all --- */
 
 int fit_databases(struct comparison *ret, const struct catalog *source,
-		      const struct catalog *target, struct err *e)
+		  const struct catalog *target, struct err *e)
 {
 	if (strcmp(target->encoding, "UTF8") != 0)
 		return add(ret, e, DIFFERENCE_ERROR, about("database", target->database),
@@ -510,7 +511,7 @@ static bool column_is_binary(const struct catalog *source, const struct column *
 }
 
 bool fit_is_binary(const struct catalog *source, const struct table *from,
-		       const struct catalog *target, const struct table *to, struct text *why)
+		   const struct catalog *target, const struct table *to, struct text *why)
 {
 	AUTO_TEXT struct text unwanted = TEXT_INIT;
 

@@ -28,9 +28,9 @@ int sessions_free(struct pg *pg, int *ret, struct err *e)
 	return 0;
 }
 
-int sessions_share(int free, int wanted)
+int sessions_share(int left, int wanted)
 {
-	int share = (free - 1) / 2;
+	int share = (left - 1) / 2;
 
 	if (share >= wanted)
 		return wanted;

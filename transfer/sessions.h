@@ -17,6 +17,6 @@ int sessions_free(struct pg *pg, int *ret, struct err *e) MUST_CHECK;
  * How many of `wanted` threads of a kind may have a session each, where two kinds work at the same
  * time (senders, and builders of indexes) and one is left to others. At least 1.
  */
-int sessions_share(int free, int wanted);
+int sessions_share(int left, int wanted);
 
 #endif

@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import neonwire as wire  # noqa: E402
 from cluster import psql_env, wait_until  # noqa: E402
+from ferry import program  # noqa: E402
 from neonlab import MoveCase  # noqa: E402
 
 ACT, REFUSED = 5, 3
@@ -188,6 +189,17 @@ class NeonRefuses(MoveCase):
         ferry.wait()
         self.pair.check(self, ferry)
         self.says(ferry, "is a pooler", "direct endpoint")
+        self.assertEqual(self.ep.pooled, before, "nothing went through the pooler")
+
+    def test_check_says_that_a_name_is_a_pooler(self):
+        """P-103, P-007."""
+        before = self.ep.pooled
+        done = subprocess.run([program(), "check", "--source", self.pair.source.uri(db=self.pair.name), "--target",
+                               self.ep.uri(db=self.pair.name, pooled=True)], env=psql_env(), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("is a pooler", done.stdout)
+        self.assertIn("direct endpoint", done.stdout)
         self.assertEqual(self.ep.pooled, before, "nothing went through the pooler")
 
     def test_rows_go_through_the_pooler_where_that_is_allowed(self):

@@ -91,6 +91,17 @@ class Backup(Case):
                         self.target.socket_uri(self.db, "postgres"), told["file"]], env=psql_env(), check=True)
         assert_same(self, self.source, self.target, target_db=self.db)
 
+    def test_P_407_a_target_that_went_wrong_goes_back_to_its_backup(self):
+        """P-407: pg_restore --clean over what is there now."""
+        self.assertEqual(self.call("run").status, 0)
+        done = self.call("backup", "--json", "--source", self.target.uri(db=self.db))
+        self.assertEqual(done.status, 0, done.text)
+        self.target.psql("UPDATE plain SET t = 'wrong'; DROP TABLE other", db=self.db)
+        subprocess.run([os.path.join(bindir(), "pg_restore"), "--clean", "--if-exists", "--no-owner", "--no-comments",
+                        "-n", "public", "-d", self.target.socket_uri(self.db, "postgres"), json.loads(done.out)["file"]],
+                       env=psql_env(), check=True)
+        assert_same(self, self.source, self.target, target_db=self.db)
+
     def test_P_101_the_run_knows_it(self):
         """P-101: the run's result names the backup."""
         made = self.call("backup", "--output", "b.dump", run_dir=self.at("run"))
@@ -241,6 +252,25 @@ class Around(Case):
         for done in (good, bad, refused):
             self.assertNotIn("SECRET", done.text)
         self.assertNotIn("ferry pass", json.dumps(texts))
+
+    def test_P_208_P_309_histories_of_other_tools_are_carried_over(self):
+        """P-208, P-309; P-012, P-408: and every table of a run has its statistics and is vacuumed."""
+        self.source.psql("CREATE TABLE _prisma_migrations (id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL,"
+                         " finished_at timestamptz, migration_name varchar(255) NOT NULL);"
+                         "INSERT INTO _prisma_migrations SELECT n, md5(n::text), now(), 'm' || n FROM"
+                         " generate_series(1, 40) n;"
+                         "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL,"
+                         " success boolean NOT NULL, checksum bytea NOT NULL);"
+                         "INSERT INTO _sqlx_migrations SELECT n, 'm' || n, true, sha256(n::text::bytea) FROM"
+                         " generate_series(1, 40) n")
+        self.addCleanup(self.source.psql, "DROP TABLE _prisma_migrations, _sqlx_migrations")
+        done = self.call("run")
+        self.assertEqual(done.status, 0, done.text)
+        assert_same(self, self.source, self.target, target_db=self.db)
+        for table in ("plain", "_prisma_migrations", "_sqlx_migrations"):
+            self.assertEqual(self.target.psql("SELECT relallvisible = relpages, relpages > 0, EXISTS (SELECT FROM pg_stats"
+                                              " WHERE tablename = relname) FROM pg_class WHERE relname = '%s'" % table,
+                                              db=self.db), [["t", "t", "t"]], table)
 
     def test_P_409_check_shows_who_holds_locks(self):
         """P-409: process, state, lock and statement."""
