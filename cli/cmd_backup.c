@@ -3,7 +3,6 @@
 #include "cli/exit.h"
 #include "cli/keep.h"
 #include "cli/say.h"
-#include "cli/signals.h"
 #include "common/file.h"
 #include "schema/backup.h"
 #include "transfer/rundir.h"
@@ -52,17 +51,9 @@ static int back_up(const struct opts *o, struct stop *stop, json_t **ret, struct
 int cmd_backup(const struct opts *o)
 {
 	struct err e = ERR_INIT;
-	struct stop stop;
 	json_t *document = NULL;
+	int failed = keep_make(back_up, o, &document, &e);
 
-	if (stop_init(&stop, &e)) {
-		say_error(&e);
-		return EXIT_INTERNAL;
-	}
-	signals_aim(&stop, NULL);
-	int failed = back_up(o, &stop, &document, &e);
-	signals_aim(NULL, NULL);
-	stop_done(&stop);
 	if (document)
 		keep_show("backup made, listed and read again:", document);
 	json_decref(document);

@@ -3,7 +3,6 @@
 #include "cli/exit.h"
 #include "cli/keep.h"
 #include "cli/say.h"
-#include "cli/signals.h"
 #include "common/file.h"
 #include "schema/restore_point.h"
 #include "transfer/rundir.h"
@@ -27,17 +26,9 @@ static int take(const struct opts *o, struct stop *stop, json_t **ret, struct er
 int cmd_restore_point(const struct opts *o)
 {
 	struct err e = ERR_INIT;
-	struct stop stop;
 	json_t *document = NULL;
+	int failed = keep_make(take, o, &document, &e);
 
-	if (stop_init(&stop, &e)) {
-		say_error(&e);
-		return EXIT_INTERNAL;
-	}
-	signals_aim(&stop, NULL);
-	int failed = take(o, &stop, &document, &e);
-	signals_aim(NULL, NULL);
-	stop_done(&stop);
 	if (document)
 		keep_show(failed ? "only the position is known:" : "restore point:", document);
 	if (document && json_object_get(document, "go_back"))

@@ -1,6 +1,7 @@
 #include "cli/keep.h"
 
 #include "cli/say.h"
+#include "cli/signals.h"
 #include "cli/show.h"
 #include "common/file.h"
 #include "transfer/rundir.h"
@@ -23,6 +24,19 @@ int keep_prepare(char **ret, const struct opts *o, const char *name, struct err 
 	}
 	*ret = GIVE(&path);
 	return 0;
+}
+
+int keep_make(keep_work *work, const struct opts *o, json_t **ret, struct err *e)
+{
+	struct stop stop;
+
+	if (stop_init(&stop, e))
+		return -1;
+	signals_aim(&stop, NULL);
+	int failed = work(o, &stop, ret, e);
+	signals_aim(NULL, NULL);
+	stop_done(&stop);
+	return failed;
 }
 
 void keep_show(const char *title, const json_t *document)

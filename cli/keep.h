@@ -8,6 +8,7 @@
 #define CLI_KEEP_H
 
 #include "cli/opt.h"
+#include "common/stop.h"
 
 #include <jansson.h>
 
@@ -16,6 +17,10 @@
  * *ret (malloc'ed) is the file's path; NULL without --run-dir.
  */
 int keep_prepare(char **ret, const struct opts *o, const char *name, struct err *e) MUST_CHECK;
+
+/* Makes it: Ctrl-C asks `stop`. *ret may be set although it fails. */
+typedef int keep_work(const struct opts *o, struct stop *stop, json_t **ret, struct err *e);
+int keep_make(keep_work *work, const struct opts *o, json_t **ret, struct err *e) MUST_CHECK;
 
 /* Prints the document, under a title, or as JSON. */
 void keep_show(const char *title, const json_t *document);

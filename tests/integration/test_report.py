@@ -11,7 +11,8 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, make_source, make_target, psql_env  # noqa: E402
+from cluster import FERRY, psql_env  # noqa: E402
+from planted import Planted  # noqa: E402
 
 BUILD = os.environ.get("NEONFERRY_BUILD", "build")
 TOOL = os.path.join(BUILD, "tests", "verify_tool")
@@ -52,23 +53,8 @@ def read(*path):
         return f.read()
 
 
-class Report(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.source.psql(SCHEMA)
-        cls.target.create_database("good", owner=FERRY)
-        cls.target.psql(SCHEMA, db="good", user=FERRY)
-        cls.number = 0
-
-    def plant(self, sql=""):
-        type(self).number += 1
-        db = "t%d" % self.number
-        self.target.create_database(db, owner=FERRY, options="TEMPLATE good")
-        if sql:
-            self.target.psql(sql, db=db, user=FERRY)
-        return self.target.uri(db=db)
+class Report(Planted):
+    schema, planter = SCHEMA, FERRY
 
     def folder(self):
         path = tempfile.mkdtemp()

@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, make_source, make_target, psql_env  # noqa: E402
+from cluster import FERRY, psql_env  # noqa: E402
+from planted import Planted  # noqa: E402
 
 TOOL = os.path.join(os.environ.get("NEONFERRY_BUILD", "build"), "tests", "verify_tool")
 PASS, FAIL, UNKNOWN = 0, 7, 8
@@ -233,24 +234,8 @@ def findings(doc, group, obj, sentence, verdict):
             and obj in c["object"] and re.search(sentence, c["sentence"])]
 
 
-class Faults(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.source.psql(SCHEMA)
-        cls.target.create_database("good", owner=FERRY)
-        cls.target.psql(SCHEMA, db="good", user=FERRY)
-        cls.number = 0
-
-    def plant(self, sql):
-        """A copy of the good target with one fault. By the superuser, who may do anything."""
-        type(self).number += 1
-        db = "t%d" % self.number
-        self.target.create_database(db, owner=FERRY, options="TEMPLATE good")
-        if sql:
-            self.target.psql(sql, db=db, user="postgres")
-        return self.target.uri(db=db)
+class Faults(Planted):
+    schema = SCHEMA
 
     def test_a_good_copy_passes(self):
         """P-112: databases that nothing of neonferry moved; P-108: embeddings are counted."""

@@ -12,7 +12,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import FERRY, make_source, make_target, psql_env, wait_until  # noqa: E402
+from cluster import FERRY, psql_env, wait_until  # noqa: E402
+from planted import Planted  # noqa: E402
 from test_verify_faults import FAULTS  # noqa: E402
 from test_verify_faults import SCHEMA as FAULT_SCHEMA  # noqa: E402
 
@@ -70,28 +71,11 @@ def tool(source, target, *args):
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr.decode()
 
 
-class Case(unittest.TestCase):
-    schema = SCHEMA
-
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source(conf=ALONE))
-        cls.target = cls.enterClassContext(make_target(conf=ALONE))
-        cls.source.psql(cls.schema)
-        cls.target.create_database("good", owner=FERRY)
-        cls.target.psql(cls.schema, db="good", user=FERRY)
-        cls.number = 0
+class Case(Planted):
+    schema, conf, planter = SCHEMA, ALONE, FERRY
 
     def setUp(self):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
-
-    def plant(self, sql="", user=FERRY):
-        type(self).number += 1
-        self.db = "t%d" % self.number
-        self.target.create_database(self.db, owner=FERRY, options="TEMPLATE good")
-        if sql:
-            self.target.psql(sql, db=self.db, user=user)
-        return self.target.uri(db=self.db)
 
     def rows(self, sql=ALL_ROWS):
         return self.target.psql(sql, db=self.db, user="postgres")

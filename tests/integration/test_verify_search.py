@@ -10,7 +10,8 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, make_source, make_target, psql_env, wait_until  # noqa: E402
+from cluster import FERRY, psql_env, wait_until  # noqa: E402
+from planted import Planted  # noqa: E402
 
 TOOL = os.path.join(os.environ.get("NEONFERRY_BUILD", "build"), "tests", "verify_tool")
 SEARCH = "level=16"
@@ -53,23 +54,8 @@ def of(doc, *verdicts):
     return [c for c in doc["checks"] if c["verdict"] in verdicts]
 
 
-class Search(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.source.psql(SCHEMA)
-        cls.target.create_database("good", owner=FERRY)
-        cls.target.psql(SCHEMA, db="good", user=FERRY)
-        cls.number = 0
-
-    def plant(self, sql=""):
-        type(self).number += 1
-        db = "t%d" % self.number
-        self.target.create_database(db, owner=FERRY, options="TEMPLATE good")
-        if sql:
-            self.target.psql(sql, db=db, user="postgres")
-        return self.target.uri(db=db)
+class Search(Planted):
+    schema = SCHEMA
 
     def index(self, doc, name):
         return [i for i in doc["search"] if i["index"].endswith("." + name)][0]
