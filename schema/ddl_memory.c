@@ -23,7 +23,9 @@ static const char server_sql[] =
 	" pg_catalog.current_setting('max_parallel_workers'),"
 	" (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = "
 	"'max_parallel_maintenance_workers'),"
-	" pg_catalog.current_setting('neon.endpoint_id', true)";
+	" coalesce(pg_catalog.current_setting('neon.endpoint_id', true),"
+	" pg_catalog.current_setting('neon.timeline_id', true),"
+	" (SELECT extname::text FROM pg_catalog.pg_extension WHERE extname = 'neon_utils'))";
 
 static int64_t number(const PGresult *res, int column)
 {

@@ -191,10 +191,7 @@ static int vacuum_work(struct ddl_session *s, void *ctx, struct err *e)
 	struct vacuum_some *w = ctx;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
-	add_tables(&sql, w,
-		   pg_version(s->pg) >= 140000 ? "VACUUM (ANALYZE, PROCESS_TOAST false) "
-					       : "VACUUM (ANALYZE) ",
-		   false);
+	add_tables(&sql, w, "VACUUM (ANALYZE, PROCESS_TOAST false) ", false);
 	if (sql.len > 0 && (text_check(&sql, e) < 0 || pg_exec(s->pg, text_str(&sql), e) < 0))
 		return err_note(e, "VACUUM (ANALYZE) of %s", w->v->tables[w->from]);
 	text_clear(&sql);
