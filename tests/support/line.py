@@ -71,8 +71,8 @@ class Pair:
 
 def reset(writer):
     """Closes at once, with a RST where there is anybody to get it."""
-    sock = writer.get_extra_info("socket")
-    try:
+    try:  # a TLS connection that is gone already has no socket, and asking it for one fails
+        sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     except (OSError, AttributeError):
         pass
