@@ -1,5 +1,7 @@
 #include "transfer/blockio.h"
 
+#include "transfer/shelf.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@ int blockio_new(struct blockio **ret, size_t buffer, struct err *e)
 	b->fd = -1;
 	b->cap = buffer;
 	b->want_direct = true;
-	b->buf = aligned_alloc(BLOCKIO_ALIGN, buffer);
+	b->buf = shelf_buffer(buffer);
 	if (!b->buf) {
 		free(b);
 		return err_nomem(e);

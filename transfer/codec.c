@@ -13,6 +13,8 @@
 #define RUN_LEN    ((size_t)8)
 #define PLANES     4
 #define PLANE_HEAD ((size_t)(2 + PLANES) * 4)
+/* zstd's, for what is a small part of a frame. */
+#define FAST_LEVEL (-1)
 /* A plane is packed whole only if this much of its beginning gains. */
 #define SAMPLE ((size_t)16 << 10)
 
@@ -241,14 +243,14 @@ static int zstd_failed(size_t result, struct err *e)
 }
 
 /* Packs, or copies where packing gains less than 2 %. out has ZSTD_compressBound(len). */
-static int pack(struct codec *k, const char *data, size_t len, char *out, size_t *ret_len,
+static int pack(struct codec *k, int level, const char *data, size_t len, char *out, size_t *ret_len,
 		struct err *e)
 {
 	size_t n;
 
 	if (!k->search && !(k->search = ZSTD_createCCtx()))
 		return err_nomem(e);
-	n = ZSTD_compressCCtx(k->search, out, ZSTD_compressBound(len), data, len, k->level);
+	n = ZSTD_compressCCtx(k->search, out, ZSTD_compressBound(len), data, len, level);
 	if (ZSTD_isError(n))
 		return zstd_failed(n, e);
 	if (!gains(len, n))
@@ -271,7 +273,7 @@ static int need_entropy(struct codec *k, struct err *e)
 	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_compressionLevel, 1);
 	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_strategy, ZSTD_fast);
 	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_minMatch, 7);
-	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_targetLength, 64);
+	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_targetLength, ZSTD_TARGETLENGTH_MAX);
 	ZSTD_CCtx_setParameter(k->entropy, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
 	return 0;
 }
@@ -323,6 +325,7 @@ static int encode_plane(struct codec *k, const char *data, size_t len, char *out
 {
 	size_t rest = k->n_runs * RUN_LEN + len - PLANES * k->floats, packed = 0;
 	char *at = out + PLANE_HEAD;
+	int level;
 
 	if (need_work(k, PLANES * k->floats + rest, e))
 		return -1;
@@ -334,7 +337,9 @@ static int encode_plane(struct codec *k, const char *data, size_t len, char *out
 			return -1;
 		put32(out + 8 + 4 * i, (uint32_t)packed);
 	}
-	if (pack(k, k->work + PLANES * k->floats, rest, at, &packed, e))
+	/* Beside so many floats, searching the rest thoroughly gains nothing. */
+	level = rest < len / 8 ? FAST_LEVEL : k->level;
+	if (pack(k, level, k->work + PLANES * k->floats, rest, at, &packed, e))
 		return -1;
 	ret->kind = CODEC_PLANE;
 	ret->raw = len;
@@ -347,7 +352,7 @@ static int encode_plain(struct codec *k, const char *data, size_t len, char *out
 {
 	size_t stored = 0;
 
-	if (pack(k, data, len, out, &stored, e))
+	if (pack(k, k->level, data, len, out, &stored, e))
 		return -1;
 	ret->kind = stored < len ? CODEC_ZSTD : CODEC_STORED;
 	ret->raw = len;

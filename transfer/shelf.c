@@ -5,7 +5,8 @@
 #include <sys/mman.h>
 
 /* Below this a huge page would be mostly air. */
-#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define SMALL_PAGE ((size_t)4096)
 
 struct shelf {
 	pthread_mutex_t mu;
@@ -50,12 +51,12 @@ size_t shelf_size(const struct shelf *s)
 
 /* A page fault for every 4 kB costs more than copying them: huge pages, where the system has them.
  */
-static char *new_buffer(size_t size)
+char *shelf_buffer(size_t size)
 {
 	char *buffer;
 
 	if (size < 2 * HUGE_PAGE)
-		return malloc(size);
+		return aligned_alloc(SMALL_PAGE, (size + SMALL_PAGE - 1) / SMALL_PAGE * SMALL_PAGE);
 	buffer = aligned_alloc(HUGE_PAGE, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
 	if (buffer)
 		(void)madvise(buffer, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
@@ -70,7 +71,7 @@ char *shelf_take(struct shelf *s)
 	if (s->n > 0)
 		buffer = s->buffers[--s->n];
 	pthread_mutex_unlock(&s->mu);
-	return buffer ? buffer : new_buffer(s->size);
+	return buffer ? buffer : shelf_buffer(s->size);
 }
 
 void shelf_give(struct shelf *s, char *buffer)

@@ -15,6 +15,9 @@
 
 struct shelf;
 
+/* One large buffer, aligned for O_DIRECT, in huge pages where the system has them. free() it. */
+char *shelf_buffer(size_t size);
+
 /* Buffers of `size` bytes; at most `keep` of them wait for use. */
 int shelf_new(struct shelf **ret, size_t size, int keep, struct err *e) MUST_CHECK;
 void shelf_free(struct shelf *s); /* every buffer taken was given back, or is its taker's to free */
