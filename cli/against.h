@@ -9,7 +9,8 @@
 
 #include <jansson.h>
 
-/* The "tables" of a run's summary. A table that rows were appended to cannot be told apart: it is left out. */
+/* The "tables" of a run's summary. A table that rows were appended to cannot be told apart: left
+ * out. */
 struct against {
 	json_t *summary; /* the document; strings of the tables are borrowed from it */
 	struct proof_table *tables;

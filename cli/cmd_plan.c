@@ -96,9 +96,19 @@ static void print(const json_t *plan)
 {
 	static const char *const keys[] = { "table",  "rows",        "bytes", "format",
 					    "ranges", "collections", "note",  NULL };
+	static const char *const loss_keys[] = { "table",
+						 "column",
+						 "vectors",
+						 "out_of_range",
+						 "zeroed",
+						 "max_relative_error",
+						 "mean_relative_error",
+						 "max_cosine_distance",
+						 NULL };
 	static const char *const left_keys[] = { "what", "name", "why", NULL };
 	const json_t *tables = json_object_get(plan, "tables");
 	const json_t *left_out = json_object_get(plan, "left_out");
+	const json_t *losses = json_object_get(plan, "halfvec");
 	AUTO_TEXT struct text t = TEXT_INIT;
 	json_t *rows = json_array();
 
@@ -108,6 +118,10 @@ static void print(const json_t *plan)
 	for (size_t i = 0; i < json_array_size(tables); i++)
 		if (json_array_size(json_object_get(json_array_get(tables, i), "collections")))
 			add_collections(&t, json_array_get(tables, i));
+	if (json_array_size(losses)) {
+		text_add(&t, "\nwhat vectors lose as halfvec:\n");
+		show_table(&t, losses, loss_keys, 2, 0);
+	}
 	if (json_array_size(left_out)) {
 		text_add(&t, "\nleft out:\n");
 		show_table(&t, left_out, left_keys, 2, 0);

@@ -194,6 +194,8 @@ int endpoints_settings(const struct opts *o, struct run_settings *ret, struct er
 		.n_collections = v[OPT_ID_COLLECTION].n_list,
 		.collection_columns = v[OPT_ID_COLLECTION_COLUMN].list,
 		.n_collection_columns = v[OPT_ID_COLLECTION_COLUMN].n_list,
+		.halfvec = v[OPT_ID_HALFVEC].list,
+		.n_halfvec = v[OPT_ID_HALFVEC].n_list,
 	};
 	return 0;
 }

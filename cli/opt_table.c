@@ -83,6 +83,12 @@ const struct opt_spec opt_table[OPT_N] = {
 		.preset_text = "vector_documents=collection_name",
 		.help = "Divide this table into collections by this column. May be given several times.",
 	},
+	[OPT_ID_HALFVEC] = {
+		.name = "halfvec", .type = OPT_LIST, .group = OPT_GROUP_WHAT, .commands = BEGIN,
+		.value = "TABLE.COLUMN",
+		.help = "This column of vector becomes halfvec on the way: half the bytes on the wire, in the table "
+			"and in its indexes. What each vector loses is measured first. May be given several times.",
+	},
 	[OPT_ID_SCHEMA_ONLY] = {
 		.name = "schema-only", .type = OPT_FLAG, .group = OPT_GROUP_WHAT,
 		.commands = BIT(RUN) | BIT(PLAN),

@@ -57,8 +57,13 @@ int room_here(const char *folder, uint64_t needed, struct room *ret, struct err 
 		return err_sys(e, ERR_DISK, errno, "cannot look at %s", folder);
 	uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	ret->fits = free_bytes >= needed;
-	text_addf(&ret->text, "%s free in %s for a run folder; the source takes %s, indexes included, before it is compressed%s",
+	text_addf(&ret->text,
+		  "%s free in %s for a run folder; the source takes %s, indexes included, before "
+		  "it is "
+		  "compressed%s",
 		  human_bytes(bytes, free_bytes), folder, human_bytes(more, needed),
-		  ret->fits ? "" : ": name a larger disk with --run-dir, or bound it with --spill-limit");
+		  ret->fits
+			  ? ""
+			  : ": name a larger disk with --run-dir, or bound it with --spill-limit");
 	return text_check(&ret->text, e);
 }

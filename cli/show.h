@@ -2,7 +2,8 @@
  * show - a JSON document as people read it: lines of "name  value", and tables.
  *
  * An array of objects becomes a table whose columns are the keys of the first one; other values
- * become lines. Both fit the terminal, where standard output is one. Numbers under a key that ends in "bytes" or "ms" are sizes and durations.
+ * become lines. Both fit the terminal, where standard output is one. Numbers under a key that ends
+ * in "bytes" or "ms" are sizes and durations.
  */
 #ifndef CLI_SHOW_H
 #define CLI_SHOW_H

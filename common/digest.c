@@ -151,8 +151,7 @@ static void add_cast(struct text *t, const char *fmt, const char *value)
 	text_add(t, mark + 2);
 }
 
-/* The column with its conversion and without its domain: what the mode's function gets. */
-static void add_value(struct text *t, const struct digest_column *c, const char *alias)
+void digest_sql_value(struct text *t, const struct digest_column *c, const char *alias)
 {
 	AUTO_TEXT struct text name = TEXT_INIT;
 
@@ -169,18 +168,18 @@ void digest_sql_column(struct text *t, const struct digest_column *c, const char
 {
 	switch (c->mode) {
 	case DIGEST_SELF:
-		add_value(t, c, alias);
+		digest_sql_value(t, c, alias);
 		break;
 	case DIGEST_SEND:
 		text_addf(t, "%s(", c->send_fn);
-		add_value(t, c, alias);
+		digest_sql_value(t, c, alias);
 		text_add(t, ")");
 		break;
 	case DIGEST_TEXT:
 		text_add(t, "CASE WHEN pg_catalog.num_nulls(");
-		add_value(t, c, alias);
+		digest_sql_value(t, c, alias);
 		text_add(t, ") = 0 THEN pg_catalog.format('%s', ");
-		add_value(t, c, alias);
+		digest_sql_value(t, c, alias);
 		text_add(t, ") END");
 		break;
 	}

@@ -51,6 +51,9 @@ void digest_row(struct digest_ctx *d, const struct digest_column *columns,
 /* Sorts an index array of n columns by byte order of name. order[] is 0..n-1 on return, sorted. */
 void digest_order(const struct digest_column *columns, int n, int *order);
 
+/* SQL: the column with its conversion and without its domain, which the mode's function gets. */
+void digest_sql_value(struct text *t, const struct digest_column *c, const char *alias);
+
 /* The SQL expression of one column as it stands in the ROW(), e.g. "public"."vector_send"("emb"). */
 void digest_sql_column(struct text *t, const struct digest_column *c, const char *alias);
 

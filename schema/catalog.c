@@ -425,6 +425,8 @@ void catalog_free(struct catalog *c)
 	free(c->tables);
 	free(c->extensions);
 	free(c->sequences);
+	free(c->halfvec_cast);
+	free(c->halfvec_send);
 	free(c);
 }
 

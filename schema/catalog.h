@@ -87,6 +87,7 @@ struct catalog {
 	struct extension *available;  /* what CREATE EXTENSION could install, by name */
 	struct sequence *sequences;
 	int64_t n_large_objects;
+	char *halfvec_cast, *halfvec_send; /* of marked columns (halfvec.h), or NULL */
 	struct catalog_store *store; /* what holds the strings and columns; catalog.c's own */
 };
 

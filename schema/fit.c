@@ -170,12 +170,31 @@ static int compare_dimension(struct pair *p, const struct column *a, const struc
 			  (int)a->typmod, (int)b->typmod);
 }
 
+/* A vector that becomes halfvec on the way (halfvec.h). */
+static int compare_converted(struct pair *p, const struct column *a, const struct column *b)
+{
+	const char *b_type = portable_type(p->target, b);
+
+	if (!same_name("halfvec", b_type))
+		return ADD_COLUMN(
+			p, DIFFERENCE_ERROR, a,
+			"make the column a halfvec on the target, or go without --halfvec",
+			"it becomes halfvec on the way, and is %s on the target", b->type);
+	if (a->typmod == b->typmod || b->typmod < 0)
+		return 0;
+	if (a->typmod < 0)
+		return compare_dimension(p, a, b);
+	return ADD_COLUMN(p, DIFFERENCE_ERROR, a, "make the dimensions alike on both sides",
+			  "vector dimension mismatch: %d on the source, %d on the target",
+			  (int)a->typmod, (int)b->typmod);
+}
+
 static int compare_type(struct pair *p, const struct column *a, const struct column *b)
 {
 	const char *a_type = portable_type(p->source, a), *b_type = portable_type(p->target, b);
 
 	if (a->digest.cast_fmt)
-		return 0;
+		return compare_converted(p, a, b);
 	if (strcmp(a_type, b_type) == 0) {
 		if (same_rules(&a->digest, &b->digest))
 			return 0;
@@ -187,13 +206,13 @@ static int compare_type(struct pair *p, const struct column *a, const struct col
 				  "%s on the source, %s on the target", a->type, b->type);
 	if (a->is_vector_like && b->is_vector_like && b->typmod >= 0 && same_name(a_type, b_type))
 		return compare_dimension(p, a, b);
-	return ADD_COLUMN(
-		p, DIFFERENCE_ERROR, a,
-		a->is_vector && strncmp(b_type, "halfvec", 7) == 0
-			? "let it be a vector in the target for the load, then ALTER COLUMN ... "
-			  "TYPE halfvec there; or leave the table out"
-			: "change the column's type on one side, or leave the table out",
-		"type %s on the source, %s on the target", a->type, b->type);
+	return ADD_COLUMN(p, DIFFERENCE_ERROR, a,
+			  a->is_vector && strncmp(b_type, "halfvec", 7) == 0
+				  ? "give --halfvec TABLE.COLUMN to convert it on the way, or make "
+				    "it a vector "
+				    "on the target"
+				  : "change the column's type on one side, or leave the table out",
+			  "type %s on the source, %s on the target", a->type, b->type);
 }
 
 /* --- columns --- */

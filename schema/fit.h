@@ -41,7 +41,7 @@ struct fit_options {
 
 /*
  * One table, which may be of another name there. Adds to *ret. A column whose digest has a cast_fmt
- * is converted on the way: its type may differ.
+ * becomes halfvec on the way (halfvec.h): it must be that on the target, of the same dimension.
  */
 int fit_tables(struct comparison *ret, const struct catalog *source, const struct table *from,
 		   const struct catalog *target, const struct table *to,

@@ -83,6 +83,7 @@ static int tally_of(struct pg *pg, const struct plan_table *t, const struct tabl
 
 		if (c && t->binary)
 			columns[i] = c->digest;
+		columns[i].cast_fmt = NULL; /* it is what the source does */
 	}
 	if (of)
 		add_from(&from, of);

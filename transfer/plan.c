@@ -17,6 +17,7 @@ static void column_done(struct plan_column *c)
 	free(c->name);
 	free(c->base_type);
 	free(c->send_fn);
+	free(c->cast);
 }
 
 void plan_table_done(struct plan_table *t)
@@ -50,6 +51,7 @@ void plan_free(struct plan *p)
 		plan_table_done(&p->tables[i]);
 	free(p->tables);
 	json_decref(p->left_out);
+	json_decref(p->losses);
 	free(p);
 }
 
@@ -145,11 +147,13 @@ static int copy_column(struct plan_column *to, const struct column *from, struct
 	to->name = dup(from->name, &failed);
 	to->base_type = dup(from->digest.base_type, &failed);
 	to->send_fn = dup(from->digest.send_fn, &failed);
-	to->vector = from->is_vector;
+	to->cast = dup(from->digest.cast_fmt, &failed);
+	to->vector = from->is_vector && !to->cast;
 	to->digest = from->digest;
 	to->digest.name = to->name;
 	to->digest.base_type = to->base_type;
 	to->digest.send_fn = to->send_fn;
+	to->digest.cast_fmt = to->cast;
 	return failed ? err_nomem(e) : 0;
 }
 
@@ -532,7 +536,8 @@ static int choose_tables(struct plan *p, const struct catalog *source,
 {
 	p->tables = calloc((size_t)source->n_tables + 1, sizeof(*p->tables));
 	p->left_out = json_array();
-	if (!p->tables || !p->left_out)
+	p->losses = json_array();
+	if (!p->tables || !p->left_out || !p->losses)
 		return err_nomem(e);
 	for (int i = 0; i < source->n_tables; i++) {
 		const struct table *t = &source->tables[i];

@@ -42,7 +42,8 @@ struct plan_column {
 	char *name;
 	struct digest_column digest; /* strings owned by the plan */
 	char *base_type, *send_fn;
-	bool vector;
+	char *cast;  /* what the source converts it by, as digest_column has it, or NULL */
+	bool vector; /* travels as vector */
 };
 
 struct plan_table {
@@ -80,6 +81,7 @@ struct plan {
 	int n_tables;
 	struct plan_table *tables; /* in the order of reading: longest first */
 	json_t *left_out;	   /* array of {what, name, why} */
+	json_t *losses;            /* array: schema/halfvec.h, of columns that are converted */
 };
 
 /*

@@ -19,10 +19,10 @@ static json_t *text_or_null(const char *s)
 
 static json_t *column_json(const struct plan_column *c)
 {
-	return json_pack("{s:s, s:i, s:I, s:o, s:o, s:b}", "name", c->name, "mode",
+	return json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:b}", "name", c->name, "mode",
 			 (int)c->digest.mode, "oid", (json_int_t)c->digest.type_oid, "base",
-			 text_or_null(c->base_type), "send", text_or_null(c->send_fn), "vector",
-			 c->vector);
+			 text_or_null(c->base_type), "send", text_or_null(c->send_fn), "cast",
+			 text_or_null(c->cast), "vector", c->vector);
 }
 
 static json_t *columns_json(const struct plan_table *t)
@@ -102,9 +102,9 @@ json_t *plan_json(const struct plan *p)
 
 	for (int i = 0; i < p->n_tables; i++)
 		json_array_append_new(tables, table_json(&p->tables[i]));
-	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:O}", "format", PLAN_FORMAT, "no", p->no,
-			 "snapshot", p->snapshot, "lsn", p->lsn, "source_id", p->source_id, "tables",
-			 tables, "left_out", p->left_out);
+	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:O, s:O}", "format", PLAN_FORMAT, "no",
+			 p->no, "snapshot", p->snapshot, "lsn", p->lsn, "source_id", p->source_id,
+			 "tables", tables, "left_out", p->left_out, "halfvec", p->losses);
 }
 
 static char *plan_path(const char *dir, int no)
@@ -187,13 +187,17 @@ static int load_column(const json_t *j, struct plan_column *c, struct err *e)
 	if (take_text(j, "name", false, &c->name, e) < 0 ||
 	    take_text(j, "base", true, &c->base_type, e) < 0 ||
 	    take_text(j, "send", true, &c->send_fn, e) < 0 ||
+	    take_text(j, "cast", true, &c->cast, e) < 0 ||
 	    take_number(j, "mode", DIGEST_TEXT, &mode, e) < 0 ||
 	    take_number(j, "oid", UINT32_MAX, &oid, e) < 0)
 		return -1;
 	c->vector = json_is_true(json_object_get(j, "vector"));
-	c->digest = (struct digest_column){ .name = c->name, .mode = (enum digest_mode)mode,
-					    .type_oid = (uint32_t)oid, .base_type = c->base_type,
-					    .send_fn = c->send_fn };
+	c->digest = (struct digest_column){ .name = c->name,
+					    .mode = (enum digest_mode)mode,
+					    .type_oid = (uint32_t)oid,
+					    .base_type = c->base_type,
+					    .send_fn = c->send_fn,
+					    .cast_fmt = c->cast };
 	return 0;
 }
 
@@ -325,6 +329,11 @@ static int load_plan(const json_t *j, struct plan *p, struct err *e)
 	p->left_out = json_incref(json_object_get(j, "left_out"));
 	if (!json_is_array(p->left_out))
 		return bad(e, "left_out");
+	p->losses = json_incref(json_object_get(j, "halfvec"));
+	if (!p->losses) /* of a version without conversions */
+		p->losses = json_array();
+	if (!json_is_array(p->losses))
+		return bad(e, "halfvec");
 	if (take_array(j, "tables", sizeof(*p->tables), (void **)&p->tables, &p->n_tables, e) < 0)
 		return -1;
 	for (int i = 0; i < p->n_tables; i++) {

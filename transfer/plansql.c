@@ -87,8 +87,11 @@ void plan_copy_out(const struct plan_table *t, const struct plan_range *r, uint6
 {
 	text_add(sql, "COPY (SELECT nf_src.ctid");
 	for (int i = 0; i < t->n_columns; i++) {
-		text_add(sql, ", nf_src.");
-		text_add_ident(sql, t->columns[i].name);
+		text_add(sql, ", ");
+		if (t->columns[i].cast)
+			digest_sql_value(sql, &t->columns[i].digest, "nf_src");
+		else
+			text_add_qname(sql, "nf_src", t->columns[i].name);
 	}
 	add_extra_columns(t, sql);
 	text_addf(sql, " FROM ONLY %s AS nf_src WHERE nf_src.ctid >= ", t->qname);

@@ -84,30 +84,28 @@ static int log_to_folder(struct run *r, struct err *e)
 	return r->events ? events_log_to(r->events, path, e) : 0;
 }
 
-/* By user, host, port and database: the other settings may come from elsewhere this time. */
-static bool is_other_end(const struct run *r, const struct conn *now, const char *key)
+/*
+ * The folder's run must be between these two databases: by user, host, port and database, for the
+ * other settings may come from elsewhere this time.
+ */
+static int check_end(const struct run *r, const struct conn *now, const char *key, struct err *e)
 {
 	const char *then = json_string_value(json_object_get(r->dir.identity, key));
 	AUTO(conn) struct conn *c = NULL;
 	struct err ignored = ERR_INIT;
 
-	if (!now)
-		return false;
-	if (!then || conn_parse(&c, conn_role(now), then, &ignored) < 0)
-		return true;
-	return strcmp(conn_label(c), conn_label(now)) != 0;
+	if (!now || (then && conn_parse(&c, conn_role(now), then, &ignored) == 0 &&
+		     strcmp(conn_label(c), conn_label(now)) == 0))
+		return 0;
+	err_set(e, ERR_USAGE,
+		"the run folder %s holds a run between other databases: its %s is %s, not %s",
+		r->dir.path, key, c ? conn_label(c) : "unknown", conn_label(now));
+	return err_hint(e, "name a new folder with --run-dir, or the databases of that run");
 }
 
-/* The folder's run must be between these two databases. */
 static int check_ends(const struct run *r, struct err *e)
 {
-	if (is_other_end(r, r->source, "source") || is_other_end(r, r->target, "target")) {
-		err_set(e, ERR_USAGE, "the run folder %s holds a run between other databases: %s to %s",
-			r->dir.path, json_string_value(json_object_get(r->dir.identity, "source")),
-			json_string_value(json_object_get(r->dir.identity, "target")));
-		return err_hint(e, "name a new folder with --run-dir, or the databases of that run");
-	}
-	return 0;
+	return check_end(r, r->source, "source", e) < 0 ? -1 : check_end(r, r->target, "target", e);
 }
 
 int run_load(struct run **ret, const char *dir, const struct conn *source, const struct conn *target,

@@ -49,6 +49,8 @@ struct run_settings {
 	const char *const *excluded; int n_excluded;	   /* --exclude-table */
 	const char *const *collections; int n_collections; /* --collection: only these */
 	const char *const *collection_columns; int n_collection_columns; /* "table=column" */
+	const char *const *halfvec;
+	int n_halfvec; /* --halfvec: "table.column" that becomes halfvec */
 };
 
 /* Proven or not: what the stream was, for one table (a partitioned tree is one entry, its root). */

@@ -117,7 +117,8 @@ static int plan_only(struct run *r, json_t **ret, struct err *e)
 	if (run_open_source(r, e) < 0 ||
 	    pg_begin(r->source_pg, "ISOLATION LEVEL REPEATABLE READ READ ONLY", e) < 0 ||
 	    run_read_catalog(r, r->source_pg, true, &r->source_catalog, e) < 0 ||
-	    plan_make(&r->plan, 1, r->source_pg, NULL, r->source_catalog, &r->settings, e) < 0)
+	    plan_make(&r->plan, 1, r->source_pg, NULL, r->source_catalog, &r->settings, e) < 0 ||
+	    run_measure_losses(r, false, e) < 0)
 		return -1;
 	if (r->target) {
 		if (run_open_target(r, e) < 0 ||

@@ -2,10 +2,11 @@
 #include "transfer/runpriv.h"
 
 #include "common/file.h"
+#include "schema/halfvec.h"
 #include "transfer/blobfile.h"
 #include "transfer/existing.h"
-#include "transfer/view.h"
 #include "transfer/statistics.h"
+#include "transfer/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@ int run_read_catalog(struct run *r, struct pg *pg, bool filtered, struct catalog
 				    .excluded = r->settings.excluded,
 				    .n_excluded = r->settings.n_excluded };
 
-	return catalog_read(ret, pg, filtered ? &f : NULL, e);
+	if (catalog_read(ret, pg, filtered ? &f : NULL, e) < 0)
+		return -1;
+	return filtered ? halfvec_mark(*ret, r->settings.halfvec, r->settings.n_halfvec, e) : 0;
 }
 
 int run_read_target_catalog(struct run *r, struct err *e)
@@ -118,7 +121,8 @@ static int save_version(struct run *r, struct err *e)
 		return err_nomem(e);
 	if (list_unfilled(r->source_pg, &unfilled, e) < 0)
 		return -1;
-	j = json_pack("{s:i, s:o}", "source_version", pg_version(r->source_pg), "unfilled", unfilled);
+	j = json_pack("{s:i, s:o, s:o}", "source_version", pg_version(r->source_pg), "unfilled",
+		      unfilled, "halfvec", halfvec_list(r->source_catalog));
 	if (!j)
 		return err_nomem(e);
 	rc = file_write_json(path, j, e);
@@ -143,6 +147,8 @@ static int read_archive(struct run *r, struct err *e)
 	rc = archive_read(&r->archive, path, version, &r->stop, e);
 	if (rc == 0)
 		mark_unfilled(r->archive, json_object_get(j, "unfilled"));
+	if (rc == 0)
+		rc = halfvec_archive(r->archive, json_object_get(j, "halfvec"), e);
 	json_decref(j);
 	return rc;
 }
@@ -279,8 +285,10 @@ static int plan_first(struct run *r, struct err *e)
 	run_phase(r, PHASE_PLAN);
 	if (run_take_snapshot(r, e) < 0)
 		return -1;
-	if (plan_make(&r->plan, 1, r->source_pg, r->holder.snapshot, r->source_catalog, &r->settings, e) < 0 ||
-	    run_renew_target(r, e) < 0 || run_read_target_catalog(r, e) < 0 ||
+	if (plan_make(&r->plan, 1, r->source_pg, r->holder.snapshot, r->source_catalog,
+		      &r->settings, e) < 0 ||
+	    run_measure_losses(r, true, e) < 0 || run_renew_target(r, e) < 0 ||
+	    run_read_target_catalog(r, e) < 0 ||
 	    plan_match_target(r->plan, r->source_catalog, r->target_catalog, &r->settings,
 			      r->settings.schema, e) < 0)
 		return -1;

@@ -84,6 +84,8 @@ int run_find_snapshot(struct run *r, struct err *e) MUST_CHECK;
  * there is a plan already: the run is taken over in the ledger, and goes on with what it has.
  */
 int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
+/* What columns that become halfvec lose, into the plan; refuses: one that cannot is ERR_REFUSED. */
+int run_measure_losses(struct run *r, bool refuses, struct err *e) MUST_CHECK;
 int run_read_target_catalog(struct run *r, struct err *e) MUST_CHECK;
 int run_save_sequences(struct run *r, struct err *e) MUST_CHECK;
 /* Which database the source is: what is copied must be of one. Size as of plan.source_id. */

@@ -173,6 +173,8 @@ static int fill(struct run *r, struct run_results *res, struct err *e)
 	add_kept(r, "backup", RUNDIR_BACKUP);
 	add_kept(r, "restore_point", RUNDIR_RESTORE_POINT);
 	run_fact(r, "bytes_sent", json_integer((json_int_t)atomic_load(&r->progress.bytes_sent)));
+	if (r->plan && json_array_size(r->plan->losses) > 0)
+		run_fact(r, "halfvec", json_incref(r->plan->losses));
 	res->facts = json_deep_copy(r->facts);
 	if (!res->tables || !res->left_out || !res->facts)
 		return err_nomem(e);

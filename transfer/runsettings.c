@@ -77,6 +77,7 @@ json_t *run_identity_json(const struct conn *source, const struct conn *target,
 	json_object_set_new(j, "collections", list_json(s->collections, s->n_collections));
 	json_object_set_new(j, "collection_columns",
 			    list_json(s->collection_columns, s->n_collection_columns));
+	json_object_set_new(j, "halfvec", list_json(s->halfvec, s->n_halfvec));
 	if (add_key_mark(j, s->spill_key) < 0) {
 		json_decref(j);
 		return NULL;
@@ -127,15 +128,18 @@ int run_take_identity(struct run *r, struct err *e)
 	if (take_list(j, "tables", &s->tables, &s->n_tables, e) < 0 ||
 	    take_list(j, "excluded", &s->excluded, &s->n_excluded, e) < 0 ||
 	    take_list(j, "collections", &s->collections, &s->n_collections, e) < 0 ||
-	    take_list(j, "collection_columns", &s->collection_columns, &s->n_collection_columns, e) < 0)
+	    take_list(j, "collection_columns", &s->collection_columns, &s->n_collection_columns,
+		      e) < 0 ||
+	    take_list(j, "halfvec", &s->halfvec, &s->n_halfvec, e) < 0)
 		return -1;
 	return 0;
 }
 
 /* What a run was begun with and keeps: the spill mode may not matter, these do. */
 static const char *const fixed_settings[] = {
-	"existing", "schema", "data", "post", "keep_indexes", "allow_unlogged", "columns_format",
-	"tables", "excluded", "collections", "collection_columns",
+	"existing",           "schema",         "data",   "post",     "keep_indexes",
+	"allow_unlogged",     "columns_format", "tables", "excluded", "collections",
+	"collection_columns", "halfvec",
 };
 
 int run_check_key(const struct run *r, struct err *e)

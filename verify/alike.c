@@ -89,6 +89,42 @@ static bool skip_schema(const struct alike *a, const char **s, const char **t)
 	return false;
 }
 
+/* Behind [schema.]halfvec(3), or NULL where it is something else. */
+static const char *behind_halfvec(const char *type)
+{
+	const char *p = strstr(type, "halfvec(");
+
+	for (const char *q = type; p && q < p; q++)
+		if (strchr("() ", *q))
+			return NULL;
+	if (!p || (p > type && p[-1] != '.'))
+		return NULL;
+	p += strlen("halfvec(");
+	return p + strspn(p, "0123456789");
+}
+
+/*
+ * ((column)::halfvec(3)) of a vector in the source, or (column::halfvec(3)) as it is printed
+ * prettily: the target's column is that already.
+ */
+static bool skip_cast(const char **s, const char **t)
+{
+	bool inner = (*s)[0] == '(' && (*s)[1] == '(';
+	const char *name = *s + 1 + inner, *end, *rest;
+	size_t len;
+
+	if ((*s)[0] != '(' || !(end = strstr(name, inner ? ")::" : "::")))
+		return false;
+	len = (size_t)(end - name);
+	rest = behind_halfvec(end + inner + 2);
+	if (!rest || strncmp(rest, "))", 2) != 0 || strncmp(*t, name, len) != 0 ||
+	    memchr(name, '(', len))
+		return false;
+	*s = rest + 2;
+	*t += len;
+	return true;
+}
+
 bool alike_text(const struct alike *a, const char *source, const char *target, bool converted)
 {
 	const char *s = source, *t = target;
@@ -97,6 +133,8 @@ bool alike_text(const struct alike *a, const char *source, const char *target, b
 		return s == t;
 	while (*s || *t) {
 		if (!is_inside_word(source, s) && skip_schema(a, &s, &t))
+			continue;
+		if (converted && skip_cast(&s, &t))
 			continue;
 		if (converted &&
 		    (skip(&s, "vector", &t, "halfvec") || skip(&s, "halfvec", &t, "vector")))
@@ -107,4 +145,9 @@ bool alike_text(const struct alike *a, const char *source, const char *target, b
 		t++;
 	}
 	return true;
+}
+
+bool alike_operand(const char *source, const char *target)
+{
+	return alike_text(&(struct alike){ .n = 0 }, source, target, true);
 }

@@ -23,5 +23,7 @@ void alike_done(struct alike *a);
 
 /* converted: vector and halfvec are the same, too. NULL is like NULL only. */
 bool alike_text(const struct alike *a, const char *source, const char *target, bool converted);
+/* What indexes of a table index whose vectors may be halfvec in the target. */
+bool alike_operand(const char *source, const char *target);
 
 #endif

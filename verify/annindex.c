@@ -1,5 +1,7 @@
 #include "verify/annindex.h"
 
+#include "verify/alike.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -96,6 +98,15 @@ static bool same_predicate(const char *a, const char *b)
 }
 
 /* The item of the same table, operand and metric whose `role` end is still empty. */
+/* Where vectors became halfvec, an index on the cast is one on the column there. */
+static bool same_operand(const struct pair *p, enum pg_role role, const char *here,
+			 const char *there)
+{
+	if (!p->converted)
+		return !strcmp(here, there);
+	return role == PG_TARGET ? alike_operand(there, here) : alike_operand(here, there);
+}
+
 static struct annindex *match(struct annindex_list *l, const struct pair *p, enum pg_role role,
 			      enum knn_metric metric, const PGresult *res, int row)
 {
@@ -108,7 +119,7 @@ static struct annindex *match(struct annindex_list *l, const struct pair *p, enu
 
 		if (x->pair == p && x->metric == metric && !x->end[role].name && other->operand &&
 		    !strcmp(x->method, PQgetvalue(res, row, METHOD)) &&
-		    !strcmp(other->operand, PQgetvalue(res, row, OPERAND)) &&
+		    same_operand(p, role, PQgetvalue(res, row, OPERAND), other->operand) &&
 		    same_predicate(other->predicate, predicate[0] ? predicate : NULL))
 			return x;
 	}

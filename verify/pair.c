@@ -1,5 +1,7 @@
 #include "verify/pair.h"
 
+#include "schema/halfvec.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -68,17 +70,15 @@ static bool is_core(const char *type, const char *core)
  * the schema that its own vector type and functions live in.
  */
 static int convert_column(struct pair *p, struct digest_column *source, const struct column *from,
-			  const struct column *to, char **storage)
+			  const struct column *to, struct err *e)
 {
-	const char *fn = source->send_fn ? source->send_fn : "";
-	const char *dot = strstr(fn, "\".\"");
-	int schema = dot ? (int)(dot + 1 - fn) : 0;
+	char **cast = &p->casts[p->n_casts], **send = cast + 1;
 
-	if (!dot || asprintf(storage, "(%%s)::%.*s.\"halfvec\"%c%.*s.\"halfvec_send\"", schema, fn,
-			     '\0', schema, fn) < 0)
+	if (halfvec_functions(source->send_fn, cast, send, e) < 0)
 		return -1;
-	source->cast_fmt = *storage;
-	source->send_fn = *storage + strlen(*storage) + 1;
+	p->n_casts += 2;
+	source->cast_fmt = *cast;
+	source->send_fn = *send;
 	p->converted = true;
 	snprintf(p->conversion, sizeof(p->conversion), "%.40s: %.30s to %.30s", from->name,
 		 from->type, to->type);
@@ -108,30 +108,19 @@ static void check_types(struct pair *p, const struct column *s, const struct col
 			s->type, t->type);
 }
 
-/* cast_storage keeps the strings of conversions; in column[] order is the source's. */
-struct pair_extra {
-	char *cast[64];
-	int n;
-};
-
 static int pair_column(struct pair *p, struct pair_columns *c, const struct column *s,
-		       const struct column *t, struct pair_extra *extra)
+		       const struct column *t, struct err *e)
 {
 	columns_add(c, s, t);
 	if (!s || !t)
 		return 0;
-	if (is_core(s->type, "vector") && is_core(t->type, "halfvec") &&
-	    extra->n < (int)ARRAY_LEN(extra->cast)) {
-		if (convert_column(p, &c->end[PG_SOURCE][c->n - 1], s, t, &extra->cast[extra->n]))
-			return -1;
-		extra->n++;
-		return 0;
-	}
+	if (is_core(s->type, "vector") && is_core(t->type, "halfvec"))
+		return convert_column(p, &c->end[PG_SOURCE][c->n - 1], s, t, e);
 	check_types(p, s, t);
 	return 0;
 }
 
-static int pair_one_column(struct pair *p, const struct column *s, struct pair_extra *extra)
+static int pair_one_column(struct pair *p, const struct column *s, struct err *e)
 {
 	const struct column *t = NULL;
 	bool generated = s->generated != '\0';
@@ -146,10 +135,10 @@ static int pair_one_column(struct pair *p, const struct column *s, struct pair_e
 			why_not(p, "column \"%s\" is generated in the %s only", s->name,
 				role_word[generated ? PG_SOURCE : PG_TARGET]);
 	}
-	return pair_column(p, generated ? &p->generated : &p->stored, s, t, extra);
+	return pair_column(p, generated ? &p->generated : &p->stored, s, t, e);
 }
 
-static int pair_columns(struct pair *p, struct pair_extra *extra, struct err *e)
+static int pair_columns(struct pair *p, struct err *e)
 {
 	const struct table *s = p->end[PG_SOURCE], *t = p->end[PG_TARGET];
 	const struct table *lead = s ? s : t;
@@ -159,10 +148,10 @@ static int pair_columns(struct pair *p, struct pair_extra *extra, struct err *e)
 	    columns_room(&p->key, lead->n_columns, e))
 		return -1;
 	for (int i = 0; i < lead->n_columns; i++)
-		if (s ? pair_one_column(p, &s->columns[i], extra)
+		if (s ? pair_one_column(p, &s->columns[i], e)
 		      : pair_column(p, t->columns[i].generated ? &p->generated : &p->stored, NULL,
-				    &t->columns[i], extra))
-			return err_nomem(e);
+				    &t->columns[i], e))
+			return -1;
 	for (int i = 0; s && t && i < t->n_columns; i++)
 		if (!table_column(s, t->columns[i].name))
 			why_not(p, "column \"%s\" is only in the target", t->columns[i].name);
@@ -279,19 +268,16 @@ static int make_pair(struct pair *p, const struct table *s, const struct table *
 		     const struct pair_division *division, struct err *e)
 {
 	const struct table *any = s ? s : t;
-	struct pair_extra extra = { .n = 0 };
 
 	p->end[PG_SOURCE] = s;
 	p->end[PG_TARGET] = t;
 	if (asprintf(&p->name, "%s.%s", any->schema, any->name) < 0)
 		return err_nomem(e);
-	if (pair_columns(p, &extra, e))
-		return -1;
-	p->casts = calloc((size_t)extra.n + 1, sizeof(*p->casts));
+	p->casts = calloc(2 * (size_t)any->n_columns + 1, sizeof(*p->casts));
 	if (!p->casts)
 		return err_nomem(e);
-	for (int i = 0; i < extra.n; i++)
-		p->casts[i] = extra.cast[i];
+	if (pair_columns(p, e))
+		return -1;
 	p->collection_column = collection_column(any, division);
 	if (p->collection_column && t && !table_column(t, p->collection_column))
 		p->collection_column = NULL;

@@ -30,6 +30,7 @@ struct pair {
 	struct pair_columns key;       /* n is 0: no key that both ends can be matched by */
 	const char *collection_column; /* or NULL */
 	char **casts;                  /* storage of conversions, NULL-terminated */
+	int n_casts;
 	bool text_mode;       /* the target is digested as text, as a stream in text format was */
 	bool converted;       /* a cast is applied to the source */
 	char conversion[128]; /* in words, where converted */

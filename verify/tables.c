@@ -133,17 +133,19 @@ static int scan_rows(struct comparison_work *w, struct suspect *s, uint64_t rows
 		.n_collections = asked->n_collections,
 	};
 
+	struct err second = ERR_INIT;
+	int rc = 0;
+
 	if (keeps_rows(w->v))
 		s->seen.list = flagged_list(w->v->store);
+	for (int role = 0; role < 2 && !rc; role++)
+		rc = session_for_scans(pg[role], e);
+	if (!rc)
+		rc = rowdiff_run(&s->found, pg, s->p, &settings, e);
 	for (int role = 0; role < 2; role++)
-		if (session_for_scans(pg[role], e))
-			return -1;
-	if (rowdiff_run(&s->found, pg, s->p, &settings, e))
-		return -1;
-	for (int role = 0; role < 2; role++)
-		if (session_as_application(pg[role], e))
-			return -1;
-	return 0;
+		if (session_as_application(pg[role], rc ? &second : e))
+			rc = -1;
+	return rc;
 }
 
 /* Which rows of one table differ, in what COPY carries or with the generated columns. */

@@ -239,7 +239,7 @@ class Compare(unittest.TestCase):
         self.one("CREATE TABLE t (e vector)", "CREATE TABLE t (e vector(768))", "warning", "any dimension")
         self.one("CREATE TABLE t (e vector(3))", "CREATE TABLE t (e vector)", "warning", "vector")
         d = self.one("CREATE TABLE t (e vector(3))", "CREATE TABLE t (e halfvec(3))", "error", "halfvec")
-        self.assertIn("ALTER COLUMN ... TYPE halfvec", d[3])
+        self.assertIn("--halfvec", d[3])
         self.assertRegex(self.formats["t"], "halfvec")
 
     def test_an_extension_in_another_schema_is_the_same(self):

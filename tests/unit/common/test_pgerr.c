@@ -23,6 +23,8 @@ static const struct sample samples[] = {
 	  ERR_DATA, ERR_GIVE_UP },
 	{ "22000", "expected 1536 dimensions, not 768", "22000", "dimensions, not", ERR_DATA,
 	  ERR_GIVE_UP },
+	{ "22003", "\"70000\" is out of range for type halfvec", "22003", "for type halfvec",
+	  ERR_DATA, ERR_GIVE_UP },
 	{ "22023", "invalid snapshot identifier: \"00000003-0000001B-1\"", "22023",
 	  "invalid snapshot identifier", ERR_SOURCE, ERR_GIVE_UP },
 	{ "22021", "invalid byte sequence for encoding \"UTF8\": 0xff", "22021", "", ERR_DATA,
