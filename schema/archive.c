@@ -415,6 +415,21 @@ static int add_fact(json_t *list, const char *what, const char *name, const char
 		list, json_pack("{s:s, s:s, s:s}", "what", what, "name", name, "why", why));
 }
 
+int archive_add_note(struct archive *a, const char *what, const char *name, const char *why,
+		     struct err *e)
+{
+	struct archive_note *grown =
+		reallocarray(a->notes, (size_t)a->n_notes + 1, sizeof *a->notes);
+
+	if (!grown)
+		return err_nomem(e);
+	a->notes = grown;
+	a->notes[a->n_notes++] = (struct archive_note){ .what = strdup(what),
+							.name = strdup(name),
+							.why = strdup(why) };
+	return 0;
+}
+
 json_t *archive_left_out(const struct archive *a)
 {
 	json_t *list = json_array();

@@ -97,6 +97,10 @@ void archive_free(struct archive *a);
  */
 json_t *archive_left_out(const struct archive *a);
 
+/* One more note for that list; the texts are copied. */
+int archive_add_note(struct archive *a, const char *what, const char *name, const char *why,
+		     struct err *e) MUST_CHECK;
+
 /* --- for reading in steps, and for tests --- */
 
 /*

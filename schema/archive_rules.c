@@ -143,21 +143,6 @@ static const struct archive_entry *relation_of(const struct archive *a,
 
 /* --- rewriting --- */
 
-static int add_note(struct archive *a, const char *what, const char *name, const char *why,
-		    struct err *e)
-{
-	struct archive_note *grown =
-		reallocarray(a->notes, (size_t)a->n_notes + 1, sizeof *a->notes);
-
-	if (!grown)
-		return err_nomem(e);
-	a->notes = grown;
-	a->notes[a->n_notes++] = (struct archive_note){ .what = strdup(what),
-							.name = strdup(name),
-							.why = strdup(why) };
-	return 0;
-}
-
 /* CREATE UNLOGGED TABLE: Neon empties such tables at every restart. Adds the statement to out. */
 static int rewrite_unlogged(struct archive *a, const char *sql, size_t len, struct text *out,
 			    bool *ret_done, struct err *e)
@@ -174,7 +159,7 @@ static int rewrite_unlogged(struct archive *a, const char *sql, size_t len, stru
 	text_add(out, "CREATE");
 	text_addn(out, rest, len - (size_t)(rest - sql));
 	*ret_done = true;
-	return add_note(
+	return archive_add_note(
 		a, "unlogged", text_str(&name),
 		"created logged: unlogged tables are emptied at a restart of a Neon compute", e);
 }
@@ -244,7 +229,7 @@ static int rewrite_options(struct archive *a, const char *sql, size_t len, struc
 	if (n_kept > 0)
 		text_addf(out, "%.*s (%s);\n", (int)(set_end - sql), sql, text_str(&kept));
 	text_addf(&gone, " of %s", text_str(&name));
-	return add_note(a, "attribute option", text_str(&gone), why, e);
+	return archive_add_note(a, "attribute option", text_str(&gone), why, e);
 }
 
 /* Statement by statement; most entries come out as they went in. */

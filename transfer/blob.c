@@ -350,6 +350,14 @@ static int is_to_load(struct load *l, const struct blob *b, const char *there, s
 	return 1;
 }
 
+/* Entered meanwhile by a backend that outlived its client: the next try asks the ledger again. */
+static int explain(struct err *e)
+{
+	if (strcmp(e->sqlstate, "23505") == 0 && strstr(e->text, LEDGER_OBJECT_KEY))
+		e->next = ERR_RETRY;
+	return ledger_explain(e);
+}
+
 static int load_transaction(struct load *l, int at, int n, struct err *e)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
@@ -364,10 +372,11 @@ static int load_transaction(struct load *l, int at, int n, struct err *e)
 	}
 	if (sql.len == 0)
 		return 0;
-	if (text_check(&sql, e) < 0 || pg_begin(l->pg, "", e) < 0)
+	if (text_check(&sql, e) < 0 || pg_begin(l->pg, "", e) < 0 ||
+	    pg_exec(l->pg, "SET LOCAL lock_timeout = '60s'", e) < 0)
 		return -1;
 	if (pg_exec(l->pg, text_str(&sql), e) < 0)
-		return ledger_explain(e);
+		return explain(e);
 	for (int i = 0; i < n; i++)
 		if (todo[i] && put_pieces(l->f, &l->f->list[at + i], l->pg, e) < 0)
 			return -1;

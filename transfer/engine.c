@@ -99,6 +99,17 @@ static int idle_buffers(uint64_t chunk)
 	return n < 2 ? 2 : n > 64 ? 64 : (int)n;
 }
 
+/* Open chunks of a reader: a run that was planned with more workers keeps its routes. */
+static int most_routes(const struct engine *g)
+{
+	int most = g->settings->workers + 1;
+
+	for (int i = 0; i < g->plan->n_tables; i++)
+		if (g->plan->tables[i].n_routes > most)
+			most = g->plan->tables[i].n_routes;
+	return most;
+}
+
 /*
  * Half of the memory at least is for sealed chunks (the budget); open chunks and read-back take the
  * rest.
@@ -106,7 +117,7 @@ static int idle_buffers(uint64_t chunk)
 static int size_memory(struct engine *g, struct err *e)
 {
 	const struct run_settings *s = g->settings;
-	uint64_t holders = (uint64_t)(s->jobs * (s->workers + 1) + s->senders);
+	uint64_t holders = (uint64_t)(s->jobs * most_routes(g) + s->senders);
 	uint64_t limit = s->memory / (2 * holders);
 
 	if (limit > s->chunk_size)
@@ -353,6 +364,7 @@ static void engine_done(struct engine *g)
 	free(g->line_of);
 	free(g->ranges);
 	pthread_mutex_destroy(&g->mu);
+	pthread_mutex_destroy(&g->large);
 }
 
 int engine_run(struct engine *g, struct err *e)
@@ -360,6 +372,7 @@ int engine_run(struct engine *g, struct err *e)
 	int rc = -1;
 
 	pthread_mutex_init(&g->mu, NULL);
+	pthread_mutex_init(&g->large, NULL);
 	if (size_memory(g, e) == 0 && make_queues(g, e) == 0 && list_ranges(g, e) == 0 &&
 	    make_lines(g, e) == 0 && registry_each(g->known, -1, queue_known, g, e) == 0)
 		rc = run_all(g, e);

@@ -7,13 +7,13 @@
  * sealed chunk goes to the worker of its route, which puts it on disk, and from there to whichever
  * sender is free.
  *
- * MEMORY	Open chunks are at most jobs * routes * chunk_limit; a sender that reads a chunk back holds
- *		one chunk_limit; sealed chunks in memory are charged to the budget. The three are sized to
- *		stay within --memory together.
- * THREADS	jobs + workers + senders, started and joined by engine_run(). The first error wins; the
- *		others end as ERR_STOPPED.
- * END		On an error or STOP_DRAIN readers stop after the row they are at, sealed chunks reach the
- *		spill, chunks in flight have 10 s to finish; then, or on STOP_NOW, every wait returns.
+ * MEMORY	Open chunks are at most jobs * routes * chunk_limit; a sender that reads a chunk back
+ *holds one chunk_limit, and only one at a time reads back a row that is larger; sealed chunks in
+ *memory are charged to the budget. The three are sized to stay within --memory together. THREADS
+ *jobs + workers + senders, started and joined by engine_run(). The first error wins; the others end
+ *as ERR_STOPPED. END		On an error or STOP_DRAIN readers stop after the row they are at,
+ *sealed chunks reach the spill, chunks in flight have 10 s to finish; then, or on STOP_NOW, every
+ *wait returns.
  */
 #ifndef TRANSFER_ENGINE_H
 #define TRANSFER_ENGINE_H
@@ -52,6 +52,8 @@ struct engine {
 	struct engine_range *ranges;
 	int n_ranges;
 	_Atomic int next_range;
+	pthread_mutex_t
+		large; /* held by the one sender that reads back a row larger than a chunk */
 	_Atomic bool disk_was_full; /* or the spill limit was reached */
 	pthread_mutex_t mu; /* first, failed */
 	struct err first;

@@ -1,6 +1,7 @@
 #include "transfer/existing.h"
 
 #include "schema/ledger.h"
+#include "transfer/cascade.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -158,11 +159,113 @@ static int look_at_all(const struct existing *x, struct plan *p, bool **ret, str
 	return 0;
 }
 
+/*
+ * Tables whose rows an emptied table may take along: before anything is set aside, all that the run
+ * loads (their foreign keys will be gone by then); after that, those that it empties.
+ */
+static int list_spared(const struct existing *x, const struct plan *p, bool early,
+		       const char ***ret, int *ret_n, struct err *e)
+{
+	bool all = early && !x->settings->keep_indexes;
+
+	*ret = calloc((size_t)p->n_tables + 1, sizeof(**ret));
+	*ret_n = 0;
+	if (!*ret)
+		return err_nomem(e);
+	for (int i = 0; i < p->n_tables; i++)
+		if (all || (!p->tables[i].already_there && !p->tables[i].only_collections))
+			(*ret)[(*ret_n)++] = p->tables[i].target_qname;
+	return 0;
+}
+
+/* Emptying a table must not take rows of others along that the run does not bring. */
+static int check_cascade(const struct existing *x, const struct plan_table *t,
+			 const char *const *spared, int n, bool early, struct err *e)
+{
+	const struct table *to = target_table(x, t);
+	AUTO_TEXT struct text rows = TEXT_INIT;
+	struct cascade c = {
+		.relation = t->target_qname,
+		.doing = "emptying",
+		.spared = spared,
+		.n_spared = n,
+		.lock = !early,
+		.hint = "take that table along, use --on-existing append, or drop the constraint "
+			"in the target first",
+	};
+
+	if (!to || !to->is_referenced)
+		return 0;
+	text_add(&rows, "FROM ");
+	add_from(&rows, to);
+	add_wanted(&rows, t);
+	c.rows = text_str(&rows);
+	return text_check(&rows, e) < 0 ? -1 : cascade_check(x->target, &c, e);
+}
+
+/* Of the tables that are emptied: those that hold other rows. */
+static int check_cascades(const struct existing *x, const struct plan *p, const bool *emptied,
+			  bool early, struct err *e)
+{
+	AUTO(free) const char **spared = NULL;
+	int n;
+
+	if (list_spared(x, p, early, &spared, &n, e) < 0)
+		return -1;
+	for (int i = 0; i < p->n_tables; i++)
+		if (emptied[i] && !p->tables[i].already_there &&
+		    check_cascade(x, &p->tables[i], spared, n, early, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void add_targets(struct text *sql, const struct plan *p)
+{
+	for (int i = 0; i < p->n_tables; i++) {
+		text_add(sql, i ? ", " : "");
+		text_add_literal(sql, p->tables[i].target_qname);
+	}
+}
+
+/* What another run set aside for its load and never put back would be missing after this one, too.
+ */
+static int check_aside(const struct existing *x, const struct plan *p, struct err *e)
+{
+	AUTO(free) char *ledger = NULL;
+	AUTO(pgresult) PGresult *res = NULL;
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	if (pg_value(x->target, "SELECT pg_catalog.to_regclass('neonferry.set_aside')", &ledger,
+		     e) < 0)
+		return -1;
+	if (!ledger)
+		return 0;
+	text_add(&sql, "SELECT run, relation, pg_catalog.count(*) FROM neonferry.set_aside WHERE "
+		       "restored IS NULL AND run <> ");
+	text_add_literal(&sql, x->run);
+	text_add(&sql,
+		 " AND pg_catalog.to_regclass(relation) IN (SELECT pg_catalog.to_regclass(t) FROM "
+		 "pg_catalog.unnest(ARRAY[");
+	add_targets(&sql, p);
+	text_add(&sql, "]::text[]) AS t) GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1");
+	if (text_check(&sql, e) < 0 || pg_query(x->target, text_str(&sql), &res, e) < 0)
+		return err_note(e, "looking for what other runs set aside");
+	if (PQntuples(res) == 0)
+		return 0;
+	err_set(e, ERR_REFUSED,
+		"target: run %s set %s indexes, constraints or triggers of %s aside for its load "
+		"and has "
+		"not put them back",
+		PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 1));
+	return err_hint(e, "resume that run, or abort it (neonferry abort %s), then begin this one",
+			PQgetvalue(res, 0, 0));
+}
+
 int existing_check(const struct existing *x, struct plan *p, struct err *e)
 {
 	AUTO(free) bool *holds = NULL;
 
-	if (look_at_all(x, p, &holds, e) < 0)
+	if (check_aside(x, p, e) < 0 || look_at_all(x, p, &holds, e) < 0)
 		return -1;
 	for (int i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];
@@ -178,7 +281,8 @@ int existing_check(const struct existing *x, struct plan *p, struct err *e)
 		if (!same && x->settings->existing == RUN_EXISTING_REFUSE)
 			return refuse(x, t, to, e);
 	}
-	return 0;
+	return x->settings->existing == RUN_EXISTING_TRUNCATE ? check_cascades(x, p, holds, true, e)
+							      : 0;
 }
 
 int existing_recheck(const struct existing *x, const struct plan *p, struct err *e)
@@ -300,11 +404,13 @@ static int check_fence(const struct existing *x, struct err *e)
 	return err_set(e, ERR_RESUME, "another process took this run over");
 }
 
-static int commit(const struct existing *x, const struct text *sql, struct err *e)
+static int commit(const struct existing *x, const struct plan *p, const bool *emptied,
+		  const struct text *sql, struct err *e)
 {
 	if (text_check(sql, e) < 0)
 		return -1;
 	if (pg_begin(x->target, "", e) == 0 && check_fence(x, e) == 0 &&
+	    (!emptied || check_cascades(x, p, emptied, false, e) == 0) &&
 	    pg_exec(x->target, text_str(sql), e) == 0 && pg_commit(x->target, e) == 0)
 		return 0;
 	pg_rollback(x->target);
@@ -313,6 +419,7 @@ static int commit(const struct existing *x, const struct text *sql, struct err *
 
 int existing_prepare(const struct existing *x, struct plan *p, const json_t *relations, struct err *e)
 {
+	bool truncate = x->settings->existing == RUN_EXISTING_TRUNCATE;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	AUTO(free) bool *holds = NULL;
 
@@ -326,10 +433,12 @@ int existing_prepare(const struct existing *x, struct plan *p, const json_t *rel
 			const char *how = json_string_value(json_object_get(row, "how"));
 
 			t->already_there = how && strcmp(how, "already") == 0;
+			if (holds)
+				holds[i] = false; /* its rows are the run's own */
 			continue;
 		}
 		if (act(x, t, holds && holds[i], &sql, e) < 0)
 			return -1;
 	}
-	return sql.len > 0 ? commit(x, &sql, e) : 0;
+	return sql.len > 0 ? commit(x, p, truncate ? holds : NULL, &sql, e) : 0;
 }

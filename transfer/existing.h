@@ -8,8 +8,9 @@
  *   emptied    --on-existing truncate: emptied by this run (with --collection: only those rows)
  *   appended   --on-existing append: the digest of what was there is kept for the proof
  *
- * TRUNCATE where nothing else references the table and the role may, else DELETE. Rows that were there
- * before are never touched again by a resume or an abort.
+ * TRUNCATE where nothing else references the table and the role may, else DELETE, which is refused
+ * where a foreign key would take rows of tables along that the run does not empty. Rows that were
+ * there before are never touched again by a resume or an abort.
  */
 #ifndef TRANSFER_EXISTING_H
 #define TRANSFER_EXISTING_H

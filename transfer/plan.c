@@ -400,7 +400,7 @@ static int make_table(struct plan_table *p, const struct table *t, const struct 
 	p->pages = (uint32_t)t->pages;
 	p->bytes = (uint64_t)t->bytes;
 	p->unlogged = t->persistence == 'u';
-	if (s->format == RUN_FORMAT_TEXT && p->binary) {
+	if (s->format == RUN_FORMAT_TEXT && p->binary && p->n_columns > 0) {
 		p->binary = false;
 		p->not_binary_why = strdup("--format text was asked for");
 	}

@@ -12,6 +12,8 @@
 
 /* A smaller table is moved before it could be sampled. */
 #define SAMPLE_TABLE_BYTES ((uint64_t)1 << 20)
+/* Bytes of a row in the source from which on text is never shorter by enough. */
+#define WIDE_ROW       2000
 #define SAMPLE_PAGES 4	   /* of each place: begin, middle, end */
 #define SAMPLE_ROWS 300	   /* of each place at most */
 #define SAMPLE_LEAST 100   /* fewer rows than this say nothing */
@@ -53,6 +55,8 @@ static bool may_be_text(const struct plan_table *t)
 {
 	if (!t->binary || t->n_columns == 0 || t->bytes < SAMPLE_TABLE_BYTES)
 		return false;
+	if (t->bytes > t->rows * WIDE_ROW) /* nothing to gain, and the sample would be the table */
+		return false;
 	for (int i = 0; i < t->n_columns; i++)
 		if (!is_plain(&t->columns[i]))
 			return false;
@@ -67,6 +71,8 @@ static void sample_query(const struct plan_table *t, bool binary, struct text *s
 
 	text_add(sql, "COPY (");
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		if (i > 0 && places[i] == places[i - 1])
+			continue;
 		text_add(sql, i ? " UNION ALL (SELECT " : "(SELECT ");
 		for (int k = 0; k < t->n_columns; k++) {
 			text_add(sql, k ? ", " : "");

@@ -5,10 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Of a partition by hash it says nothing: an enum is hashed by its OID, a text by its encoding, and
+ * both may be others in the target.
+ */
 static bool same_bound(const struct table *a, const struct table *b)
 {
+	static const char hash[] = "FOR VALUES WITH";
+
 	return a->partition_bound && b->partition_bound &&
-	       strcmp(a->partition_bound, b->partition_bound) == 0;
+	       strcmp(a->partition_bound, b->partition_bound) == 0 &&
+	       strncmp(a->partition_bound, hash, strlen(hash)) != 0;
 }
 
 /* The target's table that rows of `from` go to: the same name, or the partition root. */

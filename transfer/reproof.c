@@ -1,6 +1,7 @@
 #include "transfer/reproof.h"
 
 #include "schema/ledger.h"
+#include "transfer/cascade.h"
 #include "transfer/planpriv.h"
 #include "transfer/spill.h"
 
@@ -44,8 +45,10 @@ static int check_columns(const struct plan_table *old, const struct table *now, 
 /* Pages beyond the old end become new ranges; a table that shrank keeps its old ones (now empty). */
 static int add_ranges(struct plan_table *t, const struct table *now, struct err *e)
 {
-	uint32_t step = t->n_ranges > 0 ? t->ranges[0].to_block : 8192, at = t->pages;
-	uint32_t end = (uint32_t)now->pages;
+	uint32_t first = t->n_ranges > 0 ? t->ranges[0].to_block : 0,
+		 step = first > 8192 ? first : 8192;
+	uint32_t at = t->pages,
+		 end = (uint32_t)now->pages; /* of a small table the first range was all */
 	struct plan_range *grown;
 	int more;
 
@@ -77,6 +80,13 @@ static int renumber(struct plan_table *t, const struct plan_table *before, struc
 {
 	int rest = remainder_route(t);
 
+	if (t->n_routes == 0 &&
+	    t->n_collections > 0) { /* none of the chosen collections had rows here */
+		t->routes = calloc(1, sizeof(*t->routes));
+		if (!t->routes)
+			return err_nomem(e);
+		t->n_routes = 1;
+	}
 	for (int r = 0; r < t->n_routes; r++) {
 		free(t->routes[r].collections);
 		t->routes[r].collections = calloc((size_t)t->n_collections + 1, sizeof(int));
@@ -374,6 +384,27 @@ static int refuse_new_pages(const struct verdicts *v, struct err *e)
 	return err_hint(e, "resume without --no-recapture: what is new is read, under a new snapshot");
 }
 
+/* Rows of tables that the run does not load may refer to the chunks' rows by now: they stay. */
+static int check_cascade(struct reproof *rp, const char *relation, const char *run,
+			 const struct text *ids, struct err *e)
+{
+	AUTO_TEXT struct text rows = TEXT_INIT;
+	struct cascade c = {
+		.relation = relation,
+		.doing = "reading changed rows again of",
+		.lock = true,
+		.hint = "remove those rows, or drop the constraint in the target, then resume",
+	};
+
+	text_addf(&rows,
+		  "FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM neonferry.chunk "
+		  "WHERE run = %s "
+		  "AND chunk IN (%s)))",
+		  relation, run, text_str(ids));
+	c.rows = text_str(&rows);
+	return text_check(&rows, e) < 0 ? -1 : cascade_check(rp->target, &c, e);
+}
+
 /*
  * One transaction: the rows that the chunks' transactions inserted, and their ledger rows. That the
  * count is exact shows that these rows are still what was loaded.
@@ -393,6 +424,8 @@ static int withdraw_rows(struct reproof *rp, const char *relation, const struct 
 		return -1;
 	if (!generation)
 		return err_set(e, ERR_RESUME, "another process took this run over");
+	if (check_cascade(rp, relation, text_str(&run), ids, e) < 0)
+		return -1;
 	if (pg_queryf(rp->target, &res, e,
 		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE run = %s AND chunk IN (%s) RETURNING "
 		      "xid), rows AS (DELETE FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM "

@@ -1,5 +1,6 @@
 /* runadmin - looking at a run, and taking it away: status, plan, abort, forget. */
 #include "transfer/blob.h"
+#include "transfer/cascade.h"
 #include "transfer/runpriv.h"
 
 #include "common/file.h"
@@ -270,6 +271,26 @@ static bool is_listed(struct pg *pg, const char *run, const char *relation)
 	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
 }
 
+/* Rows of others that came to refer to the run's must not go with them. */
+static int check_cascade(struct pg *pg, const char *relation, const char *chunks, struct err *e)
+{
+	AUTO_TEXT struct text rows = TEXT_INIT;
+	struct cascade c = {
+		.relation = relation,
+		.doing = "removing the run's rows from",
+		.lock = true,
+		.hint = "remove those rows yourself, drop the constraint, or keep the run's rows "
+			"with --keep-data",
+	};
+
+	text_addf(&rows,
+		  "FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM neonferry.chunk "
+		  "WHERE %s))",
+		  relation, chunks);
+	c.rows = text_str(&rows);
+	return text_check(&rows, e) < 0 ? -1 : cascade_check(pg, &c, e);
+}
+
 /* One relation's rows of this run, by the transactions that inserted them; the count must be exact. */
 static int delete_rows(struct pg *pg, const char *run, const char *relation, uint64_t rows, struct err *e)
 {
@@ -281,11 +302,14 @@ static int delete_rows(struct pg *pg, const char *run, const char *relation, uin
 	text_add_literal(&where, run);
 	text_add(&where, " AND relation = ");
 	text_add_literal(&where, relation);
-	if (pg_begin(pg, "", e) < 0 ||
+	if (pg_begin(pg, "", e) < 0 || check_cascade(pg, relation, text_str(&where), e) < 0 ||
 	    pg_queryf(pg, &res, e,
-		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE %s RETURNING xid), rows AS (DELETE FROM "
-		      "%s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM gone)) RETURNING 1) SELECT "
-		      "pg_catalog.count(*) FROM rows", text_str(&where), relation) < 0)
+		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE %s RETURNING xid), rows AS "
+		      "(DELETE FROM "
+		      "%s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM gone)) RETURNING "
+		      "1) SELECT "
+		      "pg_catalog.count(*) FROM rows",
+		      text_str(&where), relation) < 0)
 		return -1;
 	gone = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
 	if (gone != rows) {
@@ -317,7 +341,7 @@ static int abort_rows_once(struct pg *pg, const char *run, const json_t *list, i
 			continue;
 		pg_rollback(pg);
 		err_note(e, "removing the rows of run %s from %s", run, name);
-		if (strcmp(e->sqlstate, "23503") != 0)
+		if (strcmp(e->sqlstate, "23503") != 0 && e->kind != ERR_REFUSED)
 			return -1;
 		(*ret_left)++;
 	}

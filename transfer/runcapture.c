@@ -3,6 +3,7 @@
 
 #include "common/file.h"
 #include "schema/halfvec.h"
+#include "schema/uncarried.h"
 #include "transfer/blobfile.h"
 #include "transfer/existing.h"
 #include "transfer/statistics.h"
@@ -114,20 +115,42 @@ static void mark_unfilled(struct archive *a, const json_t *names)
 static int save_version(struct run *r, struct err *e)
 {
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.json");
-	json_t *unfilled = NULL, *j;
+	json_t *unfilled = NULL, *uncarried = NULL, *j;
 	int rc;
 
 	if (!path)
 		return err_nomem(e);
 	if (list_unfilled(r->source_pg, &unfilled, e) < 0)
 		return -1;
-	j = json_pack("{s:i, s:o, s:o}", "source_version", pg_version(r->source_pg), "unfilled",
-		      unfilled, "halfvec", halfvec_list(r->source_catalog));
+	if (uncarried_list(r->source_pg, &uncarried, e) < 0) {
+		json_decref(unfilled);
+		return -1;
+	}
+	j = json_pack("{s:i, s:o, s:o, s:o}", "source_version", pg_version(r->source_pg),
+		      "unfilled", unfilled, "uncarried", uncarried, "halfvec",
+		      halfvec_list(r->source_catalog));
 	if (!j)
 		return err_nomem(e);
 	rc = file_write_json(path, j, e);
 	json_decref(j);
 	return rc;
+}
+
+static int note_uncarried(struct archive *a, const json_t *list, struct err *e)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		const char *what = json_string_value(json_object_get(item, "what"));
+		const char *name = json_string_value(json_object_get(item, "name"));
+		const char *why = json_string_value(json_object_get(item, "why"));
+
+		if (what && name && why && archive_add_note(a, what, name, why, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int read_archive(struct run *r, struct err *e)
@@ -149,6 +172,8 @@ static int read_archive(struct run *r, struct err *e)
 		mark_unfilled(r->archive, json_object_get(j, "unfilled"));
 	if (rc == 0)
 		rc = halfvec_archive(r->archive, json_object_get(j, "halfvec"), e);
+	if (rc == 0)
+		rc = note_uncarried(r->archive, json_object_get(j, "uncarried"), e);
 	json_decref(j);
 	return rc;
 }

@@ -46,6 +46,31 @@ static const char *text_of(const json_t *row, const char *key)
 	return s ? s : "";
 }
 
+/* What a header or the ledger says of a chunk indexes the plan: it must be of this plan. */
+static bool is_of_plan(const struct run *r, const struct chunk *c)
+{
+	const struct plan_table *t =
+		c->table >= 0 && c->table < r->plan->n_tables ? &r->plan->tables[c->table] : NULL;
+	const struct plan_range *range =
+		t && c->range >= 0 && c->range < t->n_ranges ? &t->ranges[c->range] : NULL;
+
+	return range && c->route >= 0 && c->route < t->n_routes && c->to > c->from &&
+	       c->from >= chunk_position(range->from_block, 0) &&
+	       c->to <= chunk_position(range->to_block, 0);
+}
+
+static int foreign_chunk(const struct run *r, const struct chunk *c, struct err *e)
+{
+	char id[CHUNK_ID_LEN];
+
+	chunk_id(c, id);
+	err_set(e, ERR_RESUME, "the ledger of run %s has a chunk that its plan does not have: %s",
+		r->dir.name, id);
+	return err_hint(e, "the run folder and the target's ledger are not of the same run: "
+			   "neonferry abort, then start "
+			   "again");
+}
+
 static int read_ledger_chunk(struct run *r, const json_t *row, struct err *e)
 {
 	AUTO(chunk) struct chunk *c = NULL;
@@ -65,6 +90,8 @@ static int read_ledger_chunk(struct run *r, const json_t *row, struct err *e)
 	    tally_parse(&c->sent, rows, text_of(row, "sent0"), text_of(row, "sent1"), e) < 0 ||
 	    read_parts(c, json_object_get(row, "parts"), e) < 0)
 		return err_note(e, "reading the ledger of run %s", r->dir.name);
+	if (!is_of_plan(r, c))
+		return foreign_chunk(r, c, e);
 	return registry_add(r->known, c, false, true, e);
 }
 
@@ -94,6 +121,18 @@ static void note_damaged(void *ctx, const char *file, const struct err *why)
 		   "the spill file %s is not used: %s; its rows will be read again", file, why->text);
 }
 
+/* Takes the chunk over: a file of another plan is no chunk of this run. */
+static void put_aside(struct run *r, struct chunk *c)
+{
+	char id[CHUNK_ID_LEN];
+
+	chunk_id(c, id);
+	event_emit(r->events, EVENT_WARNING, "spill.damaged", NULL,
+		   "the spill file of chunk %s is not used: the run's plan has no such chunk", id);
+	spill_put_aside(r->dir.spill, c);
+	chunk_free(c);
+}
+
 /* A chunk of the spill is known unless the ledger has other chunks in its place (a later capture). */
 static int read_spill(struct run *r, struct err *e)
 {
@@ -104,6 +143,10 @@ static int read_spill(struct run *r, struct err *e)
 	    spill_scan(r->dir.spill, r->dir.name, r->settings.spill_key, &list, &n, note_damaged, r, e) < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
+		if (rc == 0 && !is_of_plan(r, list[i])) {
+			put_aside(r, list[i]);
+			continue;
+		}
 		if (rc == 0)
 			rc = registry_add_found(r->known, list[i], e);
 		atomic_fetch_add(&r->progress.spill_bytes, list[i]->file_bytes);

@@ -360,6 +360,26 @@ static int deliver(struct sender *s, struct chunk *c, struct err *e)
 	return 0;
 }
 
+/*
+ * Takes the chunk over. One larger than a chunk should be is a single row, and comes back from disk
+ * when no other such row is in memory.
+ */
+static int deliver_alone(struct sender *s, struct chunk *given, struct err *e)
+{
+	AUTO(chunk) struct chunk *c = given;
+	bool alone = !c->data && c->raw_bytes > s->g->chunk_limit;
+	int rc;
+
+	if (alone)
+		pthread_mutex_lock(&s->g->large);
+	rc = deliver(s, c, e);
+	if (alone) {
+		chunk_drop_data(c);
+		pthread_mutex_unlock(&s->g->large);
+	}
+	return rc;
+}
+
 int sender_main(struct engine *g, int no, struct err *e)
 {
 	struct sender s = { .g = g, .no = no };
@@ -376,7 +396,7 @@ int sender_main(struct engine *g, int no, struct err *e)
 		r = outbox_take(g->outbox, &c);
 		if (r == QUEUE_END)
 			break;
-		rc = r == QUEUE_STOPPED ? stop_err(e) : deliver(&s, c, e);
+		rc = r == QUEUE_STOPPED ? stop_err(e) : deliver_alone(&s, GIVE(&c), e);
 	}
 	pg_close(s.pg);
 	return rc;

@@ -22,6 +22,8 @@ int view_begin(struct pg *pg, const char *snapshot, bool *ret_lost, struct err *
 		return 0;
 	if (e->next != ERR_GIVE_UP)
 		return -1;
+	if (e->kind == ERR_STOPPED)
+		return -1;
 	*ret_lost = true;
 	return err_note(e, "the snapshot is gone: its holder ended or the source restarted");
 }

@@ -239,6 +239,19 @@ class Snapshot(Case):
         self.resume()
         self.assertEqual(len(self.pair.judge.snapshots), 1)
 
+    def test_a_chosen_collection_that_comes_up_in_another_table_after_the_kill(self):
+        """A table that had no row of it had no route; the new snapshot has one there."""
+        self.pair.sql("CREATE TABLE elsewhere (id int PRIMARY KEY, kind text)")
+        name = self.pair.source.psql("SELECT collection_name FROM vector_documents GROUP BY 1 ORDER BY count(*) DESC "
+                                     "LIMIT 1", db=self.pair.name)[0][0]
+        self.kill_in_load("--spill", "none", "--collection", name, "--collection-column", "elsewhere=kind")
+        self.pair.end_holder()
+        self.pair.sql("INSERT INTO elsewhere VALUES (1, 'another'), (2, '%s')" % name)
+        ferry = self.start("resume")
+        self.assertEqual(ferry.wait(), DONE, ferry.text[-3000:])
+        self.assertEqual(self.pair.target.psql("SELECT id FROM elsewhere", db=self.pair.name, user="postgres"), [["2"]])
+        self.assertEqual(holders(self.pair.run_dir), [])
+
     def test_complete_capture_needs_no_source(self):
         self.complete_and_killed()
         self.lab.source.stop("fast")

@@ -341,5 +341,77 @@ class Choosing(Pair):
         self.assertIn("there is no table", done.err)
 
 
+class Neighbours(Pair):
+    """Rows of tables that are not the run's are never taken along, whatever their foreign keys do."""
+
+    def both(self, sql):
+        self.there(sql)
+        self.here(sql)
+
+    def parents(self):
+        self.both("""CREATE TABLE x (id int PRIMARY KEY, c text);
+            CREATE TABLE y (id int PRIMARY KEY, x int REFERENCES x ON DELETE CASCADE);
+            CREATE TABLE z (id int, x int REFERENCES x ON DELETE SET NULL)""")
+        self.there("INSERT INTO x SELECT i, 'c' || i % 3 FROM generate_series(1, 300) i; "
+                   "INSERT INTO y SELECT i, i FROM generate_series(1, 50) i")
+
+    def test_truncate_does_not_reach_tables_outside_the_run(self):
+        self.parents()
+        self.here("INSERT INTO x VALUES (3, 'c0'), (4000, 'zz'), (6, 'c0'); INSERT INTO y VALUES (9001, 3), (9002, NULL)")
+        for args in ((), ("--collection-column", "x=c", "--collection", "c0")):
+            done = self.run_it("--table", "x", "--on-existing", "truncate", *args)
+            self.assertEqual(done.status, 3, done.text[-2000:])
+            self.assertRegex(done.err, r'emptying "public"\."x" would reach rows of public\.y, by its foreign key y_x_fkey '
+                                       r"\(ON DELETE CASCADE\)")
+            self.assertIn("hint: take that table along", done.err)
+            self.assertEqual(self.here("SELECT count(*) FROM x UNION ALL SELECT count(*) FROM y"), [["3"], ["2"]])
+        # Another collection than the one that y refers to may be emptied, and both tables together.
+        done = self.run_it("--table", "x", "--on-existing", "truncate", "--collection-column", "x=c", "--collection", "c1")
+        self.assertEqual(done.status, 0, done.text[-2000:])
+        self.assertEqual(self.here("SELECT count(*) FROM y"), [["2"]])
+        self.moved("--on-existing", "truncate")
+
+    def test_abort_does_not_reach_rows_that_came_to_refer(self):
+        self.parents()
+        done = self.run_it("--data-only", "--table", "x")
+        self.assertEqual(done.status, 0, done.text[-2000:])
+        self.here("INSERT INTO y VALUES (999, 5); INSERT INTO z VALUES (1, 6)")
+        folder = self.folder("%s-%d" % (self.db, self.runs))
+        done = neonferry("abort", folder, "--target", self.target.uri(self.db), "--yes")
+        self.assertEqual(done.status, 3, done.text)
+        self.assertRegex(done.err, "would reach rows of public.[yz], by its foreign key")
+        self.assertIn("--keep-data", done.err)
+        self.assertEqual(self.here("SELECT * FROM y"), [["999", "5"]])
+        self.assertEqual(self.here("SELECT * FROM z"), [["1", "6"]])
+        self.here("DELETE FROM y; DELETE FROM z")
+        done = neonferry("abort", folder, "--target", self.target.uri(self.db), "--yes")
+        self.assertEqual(done.status, 0, done.text)
+        self.assertEqual(self.here("SELECT count(*) FROM x"), [["0"]])
+
+    def test_abort_removes_children_before_their_parents(self):
+        self.parents()
+        done = self.run_it("--data-only")
+        self.assertEqual(done.status, 0, done.text[-2000:])
+        done = neonferry("abort", self.folder("%s-%d" % (self.db, self.runs)), "--target", self.target.uri(self.db), "--yes")
+        self.assertEqual(done.status, 0, done.text)
+        self.assertEqual(self.here("SELECT count(*) FROM x UNION ALL SELECT count(*) FROM y"), [["0"], ["0"]])
+
+    def test_what_another_run_set_aside_is_asked_for(self):
+        self.there("CREATE TABLE a (id int PRIMARY KEY, c text); CREATE INDEX a_c ON a (c); "
+                   "INSERT INTO a SELECT i, i FROM generate_series(1, 100) i")
+        self.here("CREATE TABLE a (id int PRIMARY KEY, c text); CREATE INDEX a_c ON a (c); INSERT INTO a VALUES (5, 'mine')")
+        done = self.run_it("--on-existing", "append")
+        self.assertEqual(done.status, 5, done.text[-2000:])
+        first = self.folder("%s-%d" % (self.db, self.runs))
+        self.assertEqual(self.here("SELECT count(*) FROM pg_indexes WHERE indexname = 'a_c'"), [["0"]])
+        done = self.run_it("--on-existing", "truncate")
+        self.assertEqual(done.status, 3, done.text[-2000:])
+        self.assertRegex(done.err, r"run \S+ set 1 indexes, constraints or triggers of public\.a aside .* not put them back")
+        done = neonferry("abort", first, "--target", self.target.uri(self.db), "--yes")
+        self.assertEqual(done.status, 0, done.text)
+        self.moved("--on-existing", "truncate")
+        self.assertEqual(self.here("SELECT count(*) FROM pg_indexes WHERE indexname = 'a_c'"), [["1"]])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -410,6 +410,43 @@ class Formats(Pair):
         self.assertEqual(done.status, 0, done.text[-3000:])
         assert_same(self, self.source, self.target, self.db, self.db, only=["public.p"])
 
+    def test_partitions_by_hash_of_an_enum_go_through_their_root(self):
+        """An enum is hashed by its OID, which is another in the target."""
+        self.make("CREATE TYPE col AS ENUM (%s); CREATE TABLE hp (c col) PARTITION BY HASH (c);"
+                  "CREATE TABLE hp0 PARTITION OF hp FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+                  "CREATE TABLE hp1 PARTITION OF hp FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+                  "INSERT INTO hp SELECT (enum_range(NULL::col))[1 + i %% 30] FROM generate_series(1, 60) i"
+                  % ", ".join("'l%d'" % i for i in range(30)))
+        done = self.run_it()
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        assert_same(self, self.source, self.target, self.db, self.db, only=["public.hp"])
+
+    def test_text_on_request_for_a_table_without_columns(self):
+        self.make("CREATE TABLE z (); INSERT INTO z SELECT FROM generate_series(1, 3); "
+                  "CREATE TABLE g (a int GENERATED ALWAYS AS (1) STORED); INSERT INTO g SELECT FROM generate_series(1, 2)")
+        self.assert_moved(self.run_it("--format", "text"))
+
+    def test_what_no_archive_carries_is_listed(self):
+        self.make("""CREATE ROLE bob_of_lists; CREATE TABLE t (a int, b int); GRANT SELECT ON t TO PUBLIC;
+            CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO bob_of_lists; CREATE PUBLICATION "P ub" FOR TABLE t;
+            ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; ALTER DATABASE %(db)s SET work_mem = '9MB';
+            COMMENT ON DATABASE %(db)s IS 'x'; CREATE EXTENSION hstore; CREATE TABLE cfg (a int); INSERT INTO cfg VALUES (1);
+            ALTER EXTENSION hstore ADD TABLE cfg; CREATE SCHEMA neonferry; CREATE TABLE neonferry.mine (a int)"""
+                  % {"db": self.db})
+        done = self.run_it()
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        with open(os.path.join(self.folder(self.db), "summary.json"), encoding="utf-8") as f:
+            out = {entry["what"]: entry["name"] for entry in json.load(f)["left_out"]}
+        self.assertEqual(out["OWNER"], "bob_of_lists: 1 relations")
+        self.assertEqual(out["ACL"], "public.t")
+        self.assertEqual(out["DEFAULT ACL"], "postgres")
+        self.assertEqual(out["PUBLICATION"], '"P ub"')
+        self.assertEqual(out["DATABASE PROPERTIES"], "work_mem")
+        self.assertEqual(out["COMMENT DATABASE"], self.db)
+        self.assertEqual(out["ROWS OF AN EXTENSION"], "public.cfg (hstore)")
+        self.assertEqual(out["SCHEMA neonferry"], "mine")
+        self.assertIn("PUBLICATION", done.text)
+
     def test_an_empty_database(self):
         self.make("SELECT 1")
         self.assert_moved(self.run_it())
