@@ -37,7 +37,10 @@ int choose_named(char **ret, const char *name, struct err *e)
 	const char *found = is_run(name) ? name : is_run(below) ? below : NULL;
 	if (!found) {
 		err_set(e, ERR_USAGE, "there is no run in %s", opt_public(name));
-		return err_hint(e, "name a run folder, or a run in ./" CHOOSE_FOLDER);
+		return err_hint(e, "name a run folder, or a run in ./" CHOOSE_FOLDER
+				   "; where the folder is gone, "
+				   "DROP SCHEMA neonferry CASCADE in the target removes what all "
+				   "runs left there");
 	}
 	char *copy = strdup(found);
 	if (!copy)

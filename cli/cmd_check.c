@@ -169,8 +169,16 @@ static void check_extension(struct check *c, const char *name, const char *versi
 	struct err e = ERR_INIT;
 
 	if (pg_query_params(c->target,
-			    "SELECT coalesce(installed_version, ''), default_version FROM "
-			    "pg_catalog.pg_available_extensions WHERE name = $1",
+			    "SELECT coalesce(a.installed_version, ''), a.default_version, "
+			    "a.installed_version IS NULL "
+			    "AND NOT v.trusted AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles "
+			    "WHERE rolname = "
+			    "current_user) AND "
+			    "coalesce(pg_catalog.current_setting('neon.timeline_id', true), "
+			    "pg_catalog.current_setting('neon.endpoint_id', true)) IS NULL FROM "
+			    "pg_catalog.pg_available_extensions a JOIN "
+			    "pg_catalog.pg_available_extension_versions v ON "
+			    "v.name = a.name AND v.version = a.default_version WHERE a.name = $1",
 			    1, values, &res, &e)) {
 		failed(c, "target", "extension", &e);
 		return;
@@ -178,6 +186,13 @@ static void check_extension(struct check *c, const char *name, const char *versi
 	if (PQntuples(res) == 0) {
 		found(c, "target", "extension", "stop", "%s %s is not available there", name,
 		      version);
+		return;
+	}
+	if (strcmp(PQgetvalue(res, 0, 2), "t") == 0) {
+		found(c, "target", "extension", "stop",
+		      "%s %s: only a superuser may create it there: CREATE "
+		      "EXTENSION %s as one, before the run",
+		      name, version, name);
 		return;
 	}
 	const char *installed = PQgetvalue(res, 0, 0);

@@ -87,10 +87,14 @@ static void add_collections(struct text *t, const json_t *collections, const str
 		text_addf(t, "  and %zu more, all the same\n", n - shown);
 }
 
-/* schema.table, as one name. */
+/* schema.table, as one name on one line. */
 static void add_name(struct text *t, const json_t *row)
 {
-	text_addf(t, "%s.%s", get_string(row, "schema"), get_string(row, "table"));
+	AUTO_TEXT struct text name = TEXT_INIT;
+
+	text_addf(&name, "%s.%s", get_string(row, "schema"), get_string(row, "table"));
+	for (const char *p = text_str(&name); *p; p++)
+		text_addn(t, *p == '\n' || *p == '\t' ? "?" : p, 1);
 }
 
 static int most(int a, int b)

@@ -5,6 +5,9 @@
  * values of the user's, which must not be taken for a text further down. Then texts, the special
  * before the general: failed connects have no SQLSTATE, or Neon's XX000. The last matches all.
  */
+/* A run reads one snapshot: what is corrected in the source comes with the next one only. */
+#define ANEW "; a run keeps its snapshot: abort it and begin anew"
+
 const struct pgerr_rule pgerr_rules[] = {
 	/* --- the data --- */
 	{ "22000", "different vector dimensions", ERR_DATA, ERR_GIVE_UP,
@@ -12,26 +15,28 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "make all vectors of the column the same length in the source" },
 	{ "22000", "dimensions, not", ERR_DATA, ERR_GIVE_UP,
 	  "A vector has another number of dimensions than its column allows.",
-	  "give the target's column the source's dimensions, or correct the row in the source" },
+	  "give the target's column the source's dimensions, or correct the row in the "
+	  "source" ANEW },
 	{ "22023", "invalid snapshot identifier", ERR_SOURCE, ERR_GIVE_UP,
 	  "The exported snapshot is gone: the session that held it has ended.",
 	  "resume the run: it goes on from its spill, or proves what it has under a new snapshot" },
 	{ "22021", "", ERR_DATA, ERR_GIVE_UP,
 	  "A text holds bytes that are not valid in the database's encoding.",
-	  "correct the value in the source; databases in SQL_ASCII may hold anything" },
+	  "correct the value in the source, where databases in SQL_ASCII may hold anything" ANEW },
 	{ "22P05", "", ERR_DATA, ERR_GIVE_UP, "A character does not exist in the other encoding.",
 	  "create the target database with encoding UTF8" },
 	{ "22003", "for type halfvec", ERR_DATA, ERR_GIVE_UP,
 	  "A number of a vector is beyond 65504, the largest of halfvec.",
-	  "leave the column a vector (without --halfvec), or correct the row in the source" },
+	  "leave the column a vector (without --halfvec), or correct the row in the source" ANEW },
 	{ "22", "", ERR_DATA, ERR_GIVE_UP, "A value does not fit the type of its column.",
-	  "compare the column's type in source and target, or correct the value in the source" },
+	  "compare the column's type in source and target, or correct the value in the "
+	  "source" ANEW },
 	{ "23505", "", ERR_DATA, ERR_GIVE_UP, "A row with the same unique key is already there.",
 	  "empty the target's table, or find out where its rows come from" },
 	{ "23503", "", ERR_DATA, ERR_GIVE_UP, "A row refers to a row that does not exist.",
-	  "correct the row in the source, or drop the foreign key" },
+	  "correct the row in the source, or drop the foreign key" ANEW },
 	{ "23", "", ERR_DATA, ERR_GIVE_UP, "A row breaks a constraint of its table.",
-	  "correct the row in the source, or change the constraint in the target" },
+	  "change the constraint in the target, or correct the row in the source" ANEW },
 	{ "08P01", "in message", ERR_DATA, ERR_GIVE_UP,
 	  "The server's type does not understand the binary form that the other server sent.",
 	  "compare the extensions' versions, or transfer that table in text format" },

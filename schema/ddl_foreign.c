@@ -116,9 +116,9 @@ static void name_offenders(struct ddl_session *s, const struct archive_entry *en
 	if (keys.len > 0)
 		err_note(e, "checking the keys %s", text_str(&keys));
 	e->hint[0] = '\0';
-	err_hint(e,
-		 "add or correct these rows in source and target, or drop the foreign key in the "
-		 "source, then resume");
+	err_hint(e, "correct these rows in the source, or drop the foreign key there, then begin "
+		    "anew: a run "
+		    "keeps its snapshot (neonferry abort, neonferry run)");
 }
 
 /* --- the steps --- */

@@ -155,7 +155,7 @@ json_t *halfvec_list(const struct catalog *source)
 {
 	json_t *list = json_array();
 
-	for (int i = 0; list && i < source->n_tables; i++) {
+	for (int i = 0; list && source && i < source->n_tables; i++) {
 		const struct table *t = &source->tables[i];
 
 		for (int k = 0; k < t->n_columns; k++) {

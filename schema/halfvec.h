@@ -38,7 +38,8 @@ int halfvec_functions(const char *vector_send, char **ret_cast, char **ret_send,
 /* The schema of pgvector as it stands quoted in such a cast; malloc'ed, NULL when memory ends. */
 char *halfvec_schema(const char *cast);
 
-/* JSON array of {schema, table, column, in}: in is the schema of pgvector, quoted. */
+/* source may be NULL: an empty list. JSON array of {schema, table, column, in}: in is the schema of
+ * pgvector, quoted. */
 json_t *halfvec_list(const struct catalog *source);
 
 /*

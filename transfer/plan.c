@@ -207,24 +207,47 @@ static int copy_names(struct plan_table *p, const struct table *t, struct err *e
 	return failed ? err_nomem(e) : 0;
 }
 
-/* The value of "table=column" in --collection-column for this table, or NULL. */
+/* The column in "table=column" where the table is this one, or NULL. */
+static const char *column_asked(const struct table *t, const char *arg)
+{
+	const char *eq = strrchr(arg, '=');
+	size_t len = eq ? (size_t)(eq - arg) : 0;
+	AUTO_TEXT struct text full = TEXT_INIT;
+
+	text_addf(&full, "%s.%s", t->schema, t->name);
+	if (eq && ((strlen(t->name) == len && strncmp(arg, t->name, len) == 0) ||
+		   (strlen(text_str(&full)) == len && strncmp(arg, text_str(&full), len) == 0) ||
+		   (strlen(t->qname) == len && strncmp(arg, t->qname, len) == 0)))
+		return eq + 1;
+	return NULL;
+}
+
+/* The value of --collection-column for this table, or NULL. */
 static const char *asked_collection_column(const struct table *t, const struct run_settings *s)
 {
-	for (int i = 0; i < s->n_collection_columns; i++) {
-		const char *arg = s->collection_columns[i], *eq = strrchr(arg, '=');
-		AUTO_TEXT struct text full = TEXT_INIT;
-		size_t len;
+	const char *column = NULL;
 
-		if (!eq)
+	for (int i = 0; i < s->n_collection_columns && !column; i++)
+		column = column_asked(t, s->collection_columns[i]);
+	return column;
+}
+
+static int check_divisions(const struct catalog *source, const struct run_settings *s,
+			   struct err *e)
+{
+	for (int i = 0; i < s->n_collection_columns; i++) {
+		bool found = false;
+
+		for (int k = 0; k < source->n_tables && !found; k++)
+			found = column_asked(&source->tables[k], s->collection_columns[i]) != NULL;
+		if (found)
 			continue;
-		len = (size_t)(eq - arg);
-		text_addf(&full, "%s.%s", t->schema, t->name);
-		if ((strlen(t->name) == len && strncmp(arg, t->name, len) == 0) ||
-		    (strlen(text_str(&full)) == len && strncmp(arg, text_str(&full), len) == 0) ||
-		    (strlen(t->qname) == len && strncmp(arg, t->qname, len) == 0))
-			return eq + 1;
+		err_set(e, ERR_USAGE,
+			"option --collection-column: no table that is moved has the name in %s",
+			s->collection_columns[i]);
+		return err_hint(e, "write table=column or schema.table=column");
 	}
-	return NULL;
+	return 0;
 }
 
 static int choose_collection_column(struct plan_table *p, const struct table *t,
@@ -558,7 +581,7 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
 	if (!p)
 		return err_nomem(e);
 	p->no = no;
-	if (choose_tables(p, source, s, e) < 0)
+	if (check_divisions(source, s, e) < 0 || choose_tables(p, source, s, e) < 0)
 		return -1;
 	if (p->n_tables > 1)
 		qsort(p->tables, (size_t)p->n_tables, sizeof(*p->tables), by_cost);

@@ -382,6 +382,9 @@ static int begin_first(struct run *r, struct err *e)
 
 static int begin_schema_only(struct run *r, struct err *e)
 {
+	if (r->settings.n_halfvec > 0 && !r->source_catalog &&
+	    run_read_catalog(r, r->source_pg, true, &r->source_catalog, e) < 0)
+		return -1;
 	if (dump_schema(r, e) < 0 || run_enter_ledger(r, e) < 0)
 		return -1;
 	return build_schema(r, e);

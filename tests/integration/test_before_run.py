@@ -286,6 +286,16 @@ class Around(Case):
                                        r"(public\.)?plain.*LOCK TABLE plain")
             self.assertNotRegex(self.call("check").out, r"source +locks")
 
+    def test_check_knows_which_extensions_the_role_may_create(self):
+        self.source.psql("CREATE EXTENSION pageinspect")
+        self.addCleanup(self.source.psql, "DROP EXTENSION pageinspect")
+        done = self.call("check")
+        self.assertRegex(done.out, r"stop +target +extension +pageinspect \S+: only a superuser may create it there: "
+                                   r"CREATE EXTENSION pageinspect")
+        self.target.psql("CREATE EXTENSION pageinspect", db=self.db, user="postgres")
+        done = self.call("check")
+        self.assertRegex(done.out, r"ok +target +extension +pageinspect")
+
     def test_P_103_check_knows_the_room_and_what_is_in_the_way(self):
         """P-103: and what to do about it."""
         done = self.call("check")

@@ -166,6 +166,12 @@ class Converted(Case):
         copier.wait()
         line.rate = None
 
+    def test_definitions_alone(self):
+        self.there(DOCS % 10 + "CREATE INDEX d_hnsw ON docs USING hnsw (embedding vector_ip_ops)")
+        done = self.run_it("--schema-only", *ALL)
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        self.assertEqual(self.indexes()["d_hnsw"], "hnsw (embedding halfvec_ip_ops)")
+
     def test_killed_and_resumed_without_the_source(self):
         self.there(DOCS % 20000)
         with Proxy(self.target) as line:
