@@ -20,7 +20,7 @@ struct table_work {
 	int rank;            /* tables that it refers to have a lower one */
 	bool refused;        /* the table as a whole: no right, a lock that is held */
 	const char *why_not;
-	char why[256];
+	char why[256], why_kept[256]; /* of the first row not written, the first not deleted */
 	uint64_t inserted, updated, deleted, left, n[REWRITE_N];
 	json_t *rows;
 };
@@ -331,6 +331,18 @@ static int run_passes(struct repair *r, struct err *e)
 
 /* --- the end --- */
 
+/*
+ * The first of either pass: that a key is taken is told by the row to be inserted, why its holder
+ * stays by the row to be deleted.
+ */
+static void note_why(struct table_work *t, const struct flagged_row *row)
+{
+	char *why = belongs(row, PASS_DELETE) ? t->why_kept : t->why;
+
+	if (!why[0])
+		snprintf(why, sizeof(t->why), "%.255s", row->note ? row->note : "");
+}
+
 /* What is still in the lists was refused in the last pass. */
 static int note_refused(struct repair *r, struct table_work *t, struct err *e)
 {
@@ -344,8 +356,7 @@ static int note_refused(struct repair *r, struct table_work *t, struct err *e)
 			return -1;
 		if (n == 0)
 			break;
-		if (t->n[REWRITE_FAILED] == 0)
-			snprintf(t->why, sizeof(t->why), "%.255s", row.note ? row.note : "");
+		note_why(t, &row);
 		note_row(r, t, &row, &result);
 		flagged_rows_done(&row, 1);
 	}
@@ -373,8 +384,10 @@ static void add_findings(const struct table_work *t, json_t *checks)
 			    (unsigned long long)stale);
 	if (t->n[REWRITE_FAILED] > 0)
 		finding_add(checks, "repair", name, FINDING_FAIL,
-			    "%llu rows were refused by the target; the first: %s",
-			    (unsigned long long)t->n[REWRITE_FAILED], t->why);
+			    "%llu rows were refused; the first: %s%s%s",
+			    (unsigned long long)t->n[REWRITE_FAILED], t->why,
+			    t->why[0] && t->why_kept[0] ? "; the first to be deleted: " : "",
+			    t->why_kept);
 	if (t->why_not || t->refused)
 		finding_add(checks, "repair", name, FINDING_FAIL, "was not repaired: %s",
 			    t->why_not ? t->why_not : t->why);
@@ -412,6 +425,16 @@ static int finish(struct repair *r, json_t *checks, json_t *out, struct err *e)
 
 /* --- all of it --- */
 
+/* What ON UPDATE CASCADE does to a table that is repaired as well is compared again. */
+static void allow_cascades(struct repair *r)
+{
+	for (int i = 0; i < r->n; i++)
+		for (int j = 0; j < r->n; j++)
+			if (!r->tables[j].why_not)
+				reach_allow_cascade(&r->tables[i].w.reach,
+						    r->tables[j].item->p->end[PG_TARGET]->oid);
+}
+
 static int prepare(struct repair *r, struct repair_item *items, struct err *e)
 {
 	const struct catalog *catalogs[2] = { r->ends->catalog[0], r->ends->catalog[1] };
@@ -427,6 +450,7 @@ static int prepare(struct repair *r, struct repair_item *items, struct err *e)
 				    r->settings->asked->delete_extra, e))
 			return -1;
 	}
+	allow_cascades(r);
 	if (rank_tables(r, e))
 		return -1;
 	qsort(r->tables, (size_t)r->n, sizeof(*r->tables), by_rank);

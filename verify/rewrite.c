@@ -38,15 +38,19 @@ static bool has_identity_beside_key(const struct pair *p)
 }
 
 static const char trigger_sql[] =
-	"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.format('%%I', "
-	"t.tgname),"
-	" t.tgenabled = 'A' FROM pg_catalog.pg_trigger t"
-	" JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid"
+	"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.format('%%s %%I', "
+	"t.kind,"
+	" t.name), t.enabled = 'A' FROM (SELECT 'TRIGGER' AS kind, tgname AS name, tgrelid AS "
+	"relid,"
+	" tgenabled AS enabled FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
+	" UNION ALL SELECT 'RULE', rulename, ev_class, ev_enabled FROM pg_catalog.pg_rewrite"
+	" WHERE ev_type <> '1') t"
+	" JOIN pg_catalog.pg_class c ON c.oid = t.relid"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-	" WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (c.oid = %u OR c.oid IN"
+	" WHERE t.enabled IN ('O', 'A') AND (c.oid = %u OR c.oid IN"
 	" (SELECT relid FROM pg_catalog.pg_partition_tree(%u))) ORDER BY 1, 2";
 
-/* Each trigger of the table and its partitions, off and on again as it was. */
+/* Each trigger and rule of the table and its partitions, off and on again as it was. */
 static int read_triggers(struct rewrite *w, struct pg *target, struct err *e)
 {
 	const struct table *t = w->p->end[PG_TARGET];
@@ -60,8 +64,8 @@ static int read_triggers(struct rewrite *w, struct pg *target, struct err *e)
 	for (int i = 0; i < PQntuples(res) && t->is_owner; i++) {
 		const char *table = PQgetvalue(res, i, 0), *name = PQgetvalue(res, i, 1);
 
-		text_addf(&off, "ALTER TABLE ONLY %s DISABLE TRIGGER %s;", table, name);
-		text_addf(&on, "ALTER TABLE ONLY %s ENABLE %sTRIGGER %s;", table,
+		text_addf(&off, "ALTER TABLE ONLY %s DISABLE %s;", table, name);
+		text_addf(&on, "ALTER TABLE ONLY %s ENABLE %s%s;", table,
 			  PQgetvalue(res, i, 2)[0] == 't' ? "ALWAYS " : "", name);
 	}
 	w->triggers_off = text_take(&off, e);
@@ -76,11 +80,12 @@ int rewrite_prepare(struct rewrite *ret, const struct pair *p,
 	struct rewrite w = { .p = p, .delete_extra = delete_extra };
 
 	w.binary = !p->converted && fit_is_binary(catalogs[PG_SOURCE], p->end[PG_SOURCE],
-						      catalogs[PG_TARGET], p->end[PG_TARGET], NULL);
+						  catalogs[PG_TARGET], p->end[PG_TARGET], NULL);
 	w.replace = has_identity_beside_key(p) && !p->end[PG_TARGET]->is_referenced;
-	if (read_triggers(&w, target, e)) {
+	if (read_triggers(&w, target, e) ||
+	    reach_read(&w.reach, target, p->end[PG_TARGET]->oid, e)) {
 		rewrite_done(&w);
-		return err_note(e, "reading the triggers of %s", p->name);
+		return err_note(e, "reading the triggers and foreign keys of %s", p->name);
 	}
 	*ret = w;
 	return 0;
@@ -90,6 +95,7 @@ void rewrite_done(struct rewrite *w)
 {
 	free(w->triggers_off);
 	free(w->triggers_on);
+	reach_done(&w->reach);
 	*w = (struct rewrite){ .p = NULL };
 }
 
@@ -363,6 +369,22 @@ static int run_inserts(const struct rewrite *w, const struct orders *o, struct p
 	return run_counted(target, &sql, o->inserts, e);
 }
 
+/* Rows of other tables are none of a repair's business. */
+static int check_reach(const struct rewrite *w, const struct orders *o, struct pg *target,
+		       struct err *e)
+{
+	AUTO_TEXT struct text beside = TEXT_INIT;
+
+	add_beside(&beside, w->p);
+	if (text_check(&beside, e))
+		return -1;
+	if (o->deletes > 0 && reach_check_delete(&w->reach, target, text_str(&o->delete), e))
+		return -1;
+	return o->updates == 0 ? 0
+			       : reach_check_update(&w->reach, target, text_str(&beside),
+						    text_str(&o->update), e);
+}
+
 /* By their places, never by a scan of the table. Checks that wait are due before triggers change.
  */
 static int carry_out(const struct rewrite *w, const struct orders *o, struct pg *target,
@@ -389,7 +411,7 @@ static int decide_and_do(const struct rewrite *w, struct pg *target, struct flag
 	if (read_beside(w, target, &beside, e) || lock_rows(w, target, rows, n, &places, e) ||
 	    orders_decide(&orders, w, beside, places, rows, n, results, e))
 		return -1;
-	rc = carry_out(w, &orders, target, e);
+	rc = check_reach(w, &orders, target, e) ? -1 : carry_out(w, &orders, target, e);
 	orders_done(&orders);
 	return rc;
 }

@@ -4,8 +4,9 @@
  * In one transaction of the target: the source's rows go by COPY into a temporary table and are
  * digested there, so that what is written is what was compared; the rows in place are locked and
  * digested, and a row that is not what was compared is left alone; then surplus rows are deleted,
- * changed ones updated where they stand, missing ones inserted. Triggers of the user are off
- * meanwhile, as far as the role owns the table.
+ * changed ones updated where they stand, missing ones inserted. Triggers and rules of the user are
+ * off meanwhile, as far as the role owns the table; foreign keys are not, so what would reach rows
+ * of other tables by them is refused (reach.h).
  *
  * INVARIANT	A batch is written whole or not at all.
  */
@@ -13,6 +14,7 @@
 #define VERIFY_REWRITE_H
 
 #include "verify/look.h"
+#include "verify/reach.h"
 
 struct rewrite {
 	const struct pair *p;
@@ -21,6 +23,7 @@ struct rewrite {
 	bool replace;      /* an identity column cannot be updated: changed rows are put anew */
 	char *triggers_off, *triggers_on; /* SQL, perhaps empty */
 	bool triggers_fire;               /* there are some, and they cannot be switched off */
+	struct reach reach;
 };
 
 enum rewrite_outcome {
