@@ -90,17 +90,59 @@ int against_read(struct against *ret, const char *dir, struct err *e)
 		return err_note(e, "reading what the run in %s sent", dir);
 	list = json_object_get(a.summary, "tables");
 	a.tables = calloc(json_array_size(list) + 1, sizeof(*a.tables));
-	json_array_foreach(list, i, row)
-		if (a.tables && read_table(&a, row, e)) {
-			against_done(&a);
-			return -1;
-		}
+	json_array_foreach(list, i, row) if (a.tables && read_table(&a, row, e))
+	{
+		against_done(&a);
+		return -1;
+	}
 	if (!a.tables) {
 		against_done(&a);
 		return err_nomem(e);
 	}
 	*ret = a;
 	return 0;
+}
+
+static bool is_listed(const char *name, const char *const *list, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (name && !strcmp(name, list[i]))
+			return true;
+	return false;
+}
+
+static void choose_collections(struct proof_table *t, const char *const *names, int n)
+{
+	int kept = 0;
+
+	t->stream = TALLY_INIT;
+	t->counted = 0;
+	for (int i = 0; i < t->n_collections; i++) {
+		if (!is_listed(t->collections[i].name, names, n))
+			continue;
+		tally_add(&t->stream, &t->collections[i].stream);
+		t->counted += t->collections[i].counted;
+		t->collections[kept++] = t->collections[i];
+	}
+	t->n_collections = kept;
+}
+
+void against_choose(struct against *a, const char *const *collections, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < a->n && n > 0; i++) {
+		struct proof_table *t = &a->tables[i];
+
+		if (t->n_collections == 0) {
+			free(t->collections);
+			continue;
+		}
+		choose_collections(t, collections, n);
+		a->tables[kept++] = *t;
+	}
+	if (n > 0)
+		a->n = kept;
 }
 
 void against_done(struct against *a)
@@ -122,8 +164,10 @@ static int query_rates(struct pg *pg, const char *run, PGresult **ret, struct er
 		  "::float8 AS s FROM neonferry.chunk WHERE run = ");
 	text_add_literal(&sql, run);
 	text_addf(&sql,
-		  "), b AS (SELECT least(floor(extract(epoch FROM loaded - first)::float8 / s * %d), %d)"
-		  " AS n, s, bytes FROM c) SELECT (n + 0.5) * s / %d, sum(bytes) * %d / s / 1e6 FROM b"
+		  "), b AS (SELECT least(floor(extract(epoch FROM loaded - first)::float8 / s * "
+		  "%d), %d)"
+		  " AS n, s, bytes FROM c) SELECT (n + 0.5) * s / %d, sum(bytes) * %d / s / 1e6 "
+		  "FROM b"
 		  " GROUP BY n, s ORDER BY n",
 		  SAMPLES, SAMPLES - 1, SAMPLES, SAMPLES);
 	return text_check(&sql, e) ? -1 : pg_query(pg, text_str(&sql), ret, e);

@@ -190,6 +190,7 @@ static int find_ends(struct call *c, struct err *e)
 		return endpoints_find(&c->ends, c->o, ENDPOINT_NEEDED, ENDPOINT_NEEDED, e);
 	if (choose_named(&c->run_dir, run, e) || against_read(&c->against, c->run_dir, e))
 		return -1;
+	against_choose(&c->against, c->settings.collections, c->settings.n_collections);
 	c->settings.expected = c->against.tables;
 	c->settings.n_expected = c->against.n;
 	c->settings.run = json_string_value(json_object_get(c->against.summary, "run"));

@@ -264,6 +264,44 @@ static const char *collection_column(const struct table *t, const struct pair_di
 	return column && table_column(t, column) ? column : NULL;
 }
 
+/* The first table that the rule is for; NULL: none. */
+static const struct table *table_of_rule(const struct pairs *all, const char *rule, size_t len)
+{
+	for (int i = 0; i < all->n; i++) {
+		const struct pair *p = &all->pair[i];
+		const struct table *t = p->end[PG_SOURCE] ? p->end[PG_SOURCE] : p->end[PG_TARGET];
+
+		if (rule_fits(t, rule, len))
+			return t;
+	}
+	return NULL;
+}
+
+int pairs_check_division(const struct pairs *p, const struct pair_division *division, struct err *e)
+{
+	for (int i = 0; i < division->n_rules; i++) {
+		const char *rule = division->rules[i], *equals = strrchr(rule, '=');
+		const struct table *t;
+
+		if (!equals) {
+			err_set(e, ERR_USAGE, "\"%s\" does not say which column", rule);
+			return err_hint(e, "write TABLE=COLUMN, as in public.documents=topic");
+		}
+		t = table_of_rule(p, rule, (size_t)(equals - rule));
+		if (t && table_column(t, equals + 1))
+			continue;
+		if (t)
+			err_set(e, ERR_USAGE, "table %s.%s has no column %s", t->schema, t->name,
+				equals + 1);
+		else
+			err_set(e, ERR_USAGE, "no table that is compared is named %.*s",
+				(int)(equals - rule), rule);
+		return err_hint(e, "a rule for collections names a table and its column: "
+				   "TABLE=COLUMN, as in public.documents=topic");
+	}
+	return 0;
+}
+
 static int make_pair(struct pair *p, const struct table *s, const struct table *t,
 		     const struct pair_division *division, struct err *e)
 {

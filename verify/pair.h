@@ -58,6 +58,9 @@ struct pairs {
 int pairs_make(struct pairs *ret, const struct catalog *const catalogs[2], struct pg *const pg[2],
 	       const struct pair_division *division, bool only_source, struct err *e) MUST_CHECK;
 void pairs_free(struct pairs *p);
+/* Refuses (ERR_USAGE) a rule that names no table of p, or no column of it. */
+int pairs_check_division(const struct pairs *p, const struct pair_division *division,
+			 struct err *e) MUST_CHECK;
 
 /*
  * p once more, with the generated columns among those compared. Borrows from p. Free with

@@ -210,6 +210,16 @@ static bool is_judged(const struct verification *v, const struct pair *p,
 	return v->settings->n_collections == 0 || p->collection_column;
 }
 
+/* Of some collections only, where the run tells of none and there is no source to ask. */
+static void tell_not_compared(const struct verification *v, const struct judge_input *in)
+{
+	if (!in->expected && !in->has_source && v->settings->n_collections > 0)
+		finding_add(v->checks, "coverage", in->content->pair->name, FINDING_UNKNOWN,
+			    "what the run read is not divided into collections, and there is no "
+			    "source: "
+			    "name it with --source, or leave --collection out");
+}
+
 static int judge_contents(struct comparison_work *w, struct err *e)
 {
 	struct verification *v = w->v;
@@ -225,6 +235,7 @@ static int judge_contents(struct comparison_work *w, struct err *e)
 
 		if (!is_judged(v, p, in.expected))
 			continue;
+		tell_not_compared(v, &in);
 		row = judge_table(&in, v->checks, &different);
 		json_array_append_new(v->tables, row);
 		if (v->settings->live && !different)

@@ -1,6 +1,7 @@
 #include "verify/verify.h"
 
 #include "common/clock.h"
+#include "verify/collections.h"
 #include "verify/databases.h"
 #include "verify/document.h"
 #include "verify/finding.h"
@@ -74,7 +75,7 @@ static int check_totals(struct verification *r, struct err *e)
 
 static int check_contents(struct verification *r, struct err *e)
 {
-	if (tables_check(r, e))
+	if (tables_check(r, e) || collections_check_found(r, e))
 		return -1;
 	return verification_asked(r, VERIFY_TOTALS) ? check_totals(r, e) : 0;
 }
@@ -212,11 +213,16 @@ static struct verify_result *finish(struct verification *r, struct err *e)
 
 /* --- the run --- */
 
+static struct pair_division division_of(const struct verify_settings *s)
+{
+	return (struct pair_division){ s->division, s->n_division, "collection_name" };
+}
+
 /* With patience: what it asks is little, but a server may go away at any moment. */
 static int pair_tables(struct verification *r, struct err *e)
 {
 	const struct verify_settings *s = r->settings;
-	const struct pair_division division = { s->division, s->n_division, "collection_name" };
+	const struct pair_division division = division_of(s);
 	const struct catalog *catalogs[2] = { r->ends.catalog[0], r->ends.catalog[1] };
 	uint64_t deadline = clock_ms() + r->ends.patience_ms;
 	unsigned attempt = 1;
@@ -236,6 +242,17 @@ static int pair_tables(struct verification *r, struct err *e)
 	}
 }
 
+/* What names nothing that is there is a mistake: else it would be looked for in vain, and pass. */
+static int check_names(const struct verification *r, struct err *e)
+{
+	const struct pair_division division = division_of(r->settings);
+
+	if (r->settings->proven) /* the run that was proven has taken them */
+		return 0;
+	return pairs_check_division(&r->pairs, &division, e) || collections_check_asked(r, e) ? -1
+											      : 0;
+}
+
 static int prepare(struct verification *r, const struct conn *source, const struct conn *target,
 		   struct err *e)
 {
@@ -245,7 +262,7 @@ static int prepare(struct verification *r, const struct conn *source, const stru
 		return -1;
 	if (s->patience_ms > 0)
 		r->ends.patience_ms = s->patience_ms;
-	if (pair_tables(r, e))
+	if (pair_tables(r, e) || check_names(r, e))
 		return -1;
 	json_object_set_new(r->doc, "source", databases_identity(&r->ends, PG_SOURCE));
 	json_object_set_new(r->doc, "target", databases_identity(&r->ends, PG_TARGET));
