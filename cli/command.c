@@ -149,8 +149,8 @@ const struct command command_table[COMMAND_N] = {
 		.about =
 			"Applies the migrations that the history names to a scratch database and looks for every "
 			"object in the target: tables, columns, defaults, keys, constraints (validated), indexes "
-			"(valid, with operator class and parameters), functions, triggers, policies, extensions "
-			"and their versions, and the rows that migrations put in. What the target has besides is "
+			"(valid, with operator class and parameters), functions, triggers, rules, policies, "
+			"extensions and their versions, and the rows that migrations put in. What the target has besides is "
 			"not looked at. Exit status 7 if something differs.",
 		.examples = "neonferry schema verify --env test",
 	},

@@ -29,10 +29,11 @@ static void drop_extras(struct model_changes *c)
 	c->n = n;
 }
 
-static const char *const all_kinds[] = { "schema", "extension", "type", "table", "view",
-					 "materialized view", "foreign table", "sequence", "column",
-					 "constraint", "index", "function", "trigger", "policy",
-					 "setting", NULL };
+static const char *const all_kinds[] = {
+	"schema",        "extension", "type",   "table",      "view",    "materialized view",
+	"foreign table", "sequence",  "column", "constraint", "index",   "function",
+	"trigger",       "rule",      "policy", "statistics", "setting", NULL
+};
 
 int migration_differences(json_t **ret, struct pg *expected, struct pg *actual, const char *ignore,
 			  bool extras, bool settings, struct err *e)

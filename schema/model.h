@@ -6,7 +6,7 @@
  * them; definitions are the server's own text under an empty search_path.
  *
  * Kinds: schema, extension, type, table, view, materialized view, foreign table, sequence, column,
- * constraint, index, function, trigger, policy, setting.
+ * constraint, index, function, trigger, rule, policy, statistics (extended), setting.
  *
  * INVARIANT	Objects are sorted by (kind, name) in byte order.
  * OWNER	model_free() frees all; every string inside is the model's.
@@ -19,7 +19,7 @@
 
 struct model_object {
 	const char *kind, *name;
-	const char *table; /* of columns, constraints, indexes, triggers, policies; else NULL */
+	const char *table; /* of what belongs to one, such as columns and rules; else NULL */
 	const PGresult *res;
 	int row;
 };

@@ -154,6 +154,22 @@ static const char triggers[] =
 	" AS enabled FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid" CLASS_JOIN
 	" AND NOT g.tgisinternal";
 
+/* What a view is made of is its definition. */
+static const char rules[] =
+	"SELECT 'rule', " PART("n.nspname", "c.relname", "u.rulename") ", " NAME(
+		"n.nspname", "c.relname") ", pg_catalog.pg_get_ruledef(u.oid) AS definition,"
+					  " CASE u.ev_enabled WHEN 'O' THEN 'yes' WHEN 'D' THEN "
+					  "'no' WHEN 'R' THEN 'replica' ELSE 'always' END"
+					  " AS enabled FROM pg_catalog.pg_rewrite u JOIN "
+					  "pg_catalog.pg_class c ON c.oid = u.ev_class" CLASS_JOIN
+					  " AND u.ev_type <> '1'";
+
+static const char statistics[] = "SELECT 'statistics', " NAME("sn.nspname", "s.stxname") ", " NAME(
+	"n.nspname", "c.relname") ", pg_catalog.pg_get_statisticsobjdef(s.oid) AS definition FROM "
+				  "pg_catalog.pg_statistic_ext s"
+				  " JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace"
+				  " JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid" CLASS_JOIN;
+
 static const char policies[] =
 	"SELECT 'policy', " PART("n.nspname", "c.relname", "p.polname") ", "
 	NAME("n.nspname", "c.relname") ", p.polcmd AS command, p.polpermissive AS permissive,"
@@ -173,6 +189,6 @@ static const char settings[] =
 	" pg_catalog.unnest(s.setconfig) v WHERE s.setdatabase IN (0, (SELECT d.oid FROM"
 	" pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))";
 
-const char *const model_queries[] = { schemas, extensions,  types,   tables,	sequences,
-				      columns, constraints, indexes, functions, triggers,
-				      policies, settings,   NULL };
+const char *const model_queries[] = { schemas,  extensions,  types,      tables,    sequences,
+				      columns,  constraints, indexes,    functions, triggers,
+				      policies, rules,       statistics, settings,  NULL };

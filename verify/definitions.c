@@ -17,6 +17,8 @@ enum sort {
 	PARTITION_INDEX,
 	CONSTRAINT,
 	TRIGGER,
+	RULE,
+	STATISTICS,
 	FUNCTION,
 	VIEW,
 	FOREIGN_TABLE,
@@ -44,6 +46,9 @@ static const struct {
 	[PARTITION_INDEX] = { "index of a partition", FINDING_PASS, FINDING_PASS, FINDING_PASS },
 	[CONSTRAINT] = { "constraint", FINDING_FAIL, FINDING_FAIL, FINDING_PASS },
 	[TRIGGER] = { "trigger", FINDING_FAIL, FINDING_FAIL, FINDING_WARNING },
+	/* Even one more: DO INSTEAD NOTHING swallows what applications write. */
+	[RULE] = { "rule", FINDING_FAIL, FINDING_FAIL, FINDING_FAIL },
+	[STATISTICS] = { "statistics", FINDING_WARNING, FINDING_WARNING, FINDING_PASS },
 	[FUNCTION] = { "function", FINDING_FAIL, FINDING_FAIL, FINDING_PASS },
 	[VIEW] = { "view", FINDING_FAIL, FINDING_WARNING, FINDING_PASS },
 	[FOREIGN_TABLE] = { "foreign table", FINDING_WARNING, FINDING_WARNING, FINDING_PASS },
@@ -57,14 +62,12 @@ static const struct {
 	[ROLE_SETTING] = { "setting of a role", FINDING_INFO, FINDING_WARNING, FINDING_PASS },
 };
 
-static const char *const model_kinds[] = { "extension",     "schema",
-					   "table",         "column",
-					   "index",         "constraint",
-					   "trigger",       "function",
-					   "view",          "materialized view",
-					   "foreign table", "type",
-					   "sequence",      "policy",
-					   "setting",       NULL };
+static const char *const model_kinds[] = {
+	"extension",     "schema",  "table",    "column", "index",
+	"constraint",    "trigger", "function", "view",   "materialized view",
+	"foreign table", "type",    "sequence", "policy", "rule",
+	"statistics",    "setting", NULL
+};
 
 struct definitions {
 	struct model *model[2]; /* by enum pg_role; NULL: not read */
@@ -109,7 +112,7 @@ static enum sort sort_of_part(const struct model *m, const struct model_object *
 {
 	if (sort == COLUMN && model_find(m, "view", o->table))
 		return NOT_LOOKED_AT; /* its definition says it */
-	if (sort == POLICY || !is_partition(m, o->table))
+	if (sort == POLICY || sort == RULE || !is_partition(m, o->table))
 		return sort;
 	return sort == INDEX ? PARTITION_INDEX : NOT_LOOKED_AT;
 }
@@ -177,6 +180,7 @@ static const char *state_of(const struct model_object *o, enum sort sort)
 	case CONSTRAINT:
 		return is_true(o, "validated") ? NULL : "is not validated";
 	case TRIGGER:
+	case RULE:
 		enabled = model_value(o, "enabled");
 		return enabled && !strcmp(enabled, "no") ? "is disabled" : NULL;
 	default:
@@ -285,6 +289,7 @@ static bool is_overlooked(struct definitions *d, const struct model_change *c, e
 			return true;
 		break;
 	case TRIGGER:
+	case RULE:
 		if (is_attribute(c, "enabled") && state_of(c->after, sort))
 			return true;
 		break;

@@ -28,7 +28,7 @@ const char *objectname_setting(const char *name)
 void objectname_show(struct text *t, const struct model_object *o)
 {
 	bool is_part = !strcmp(o->kind, "constraint") || !strcmp(o->kind, "trigger") ||
-		       !strcmp(o->kind, "policy");
+		       !strcmp(o->kind, "policy") || !strcmp(o->kind, "rule");
 
 	if (!strcmp(o->kind, "setting") || !strcmp(o->kind, "extension")) {
 		text_add(t, objectname_setting(o->name));

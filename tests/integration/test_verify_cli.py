@@ -49,6 +49,15 @@ class Case(Planted):
             return f.read()
 
 
+class Definitions(Case):
+    def test_a_rule_is_seen_by_schema_compare(self):
+        target = self.plant("CREATE RULE rx AS ON INSERT TO plain DO INSTEAD NOTHING;"
+                            "CREATE STATISTICS st ON topic, t FROM docs")
+        out = self.call("schema", "compare", "--source", self.source.uri(), "--target", target, status=FAIL)
+        self.assertRegex(out, r"rule .*public\.plain\.rx")
+        self.assertRegex(out, r"statistics .*public\.st")
+
+
 class Collections(Case):
     def test_a_collection_that_nobody_has_is_no_pass(self):
         target = self.plant()

@@ -46,6 +46,8 @@ INSERT INTO events SELECT 'event ' || i % 7, i % 3 FROM generate_series(1, 100) 
 INSERT INTO parts SELECT i, date '2023-01-01' + i * 10 FROM generate_series(1, 200) i;
 INSERT INTO orders SELECT i, i FROM generate_series(1, 50) i;
 CREATE POLICY mine ON odd USING (id > 0);
+CREATE RULE kept AS ON DELETE TO odd DO ALSO NOTIFY lost;
+CREATE STATISTICS both_of (dependencies) ON code, feeling FROM items;
 CREATE DOMAIN small AS int CHECK (VALUE < 10);
 CREATE TYPE point3 AS (x int, y int, z int);
 CREATE INDEX items_name ON items (name);
@@ -178,6 +180,14 @@ FAULTS = {
     "a trigger that fires for replicas only": (
         "ALTER TABLE items ENABLE REPLICA TRIGGER touched", "schema", "touched on public.items",
         'enabled "yes" in the source, "replica" in the target', None),
+    "a rule that swallows rows": (
+        "CREATE RULE rx AS ON INSERT TO orders DO INSTEAD NOTHING", "schema", "rx on public.orders",
+        "rule rx on public.orders is only in the target", None),
+    "a rule lost": ("DROP RULE kept ON odd", "schema", "kept on public.odd", "is missing in the target", None),
+    "another rule": (
+        "CREATE OR REPLACE RULE kept AS ON DELETE TO odd DO ALSO NOTIFY others", "schema", "kept on public.odd",
+        r"(?s)NOTIFY lost.* in the source, .*NOTIFY others", None),
+    "a rule disabled": ("ALTER TABLE odd DISABLE RULE kept", "schema", "kept on public.odd", "is disabled", None),
     "a policy for other roles": (
         "DROP POLICY mine ON odd; CREATE POLICY mine ON odd TO ferry USING (id > 0)", "schema", "mine on public.odd",
         'roles "public" in the source, "ferry" in the target', None),
@@ -201,6 +211,7 @@ FAULTS = {
 
 # Differences that are exceptions: the rows are right, something else is not as in the source.
 EXCEPTIONS = {
+    "statistics lost": ("DROP STATISTICS both_of", "public.both_of", "statistics public.both_of is missing"),
     "another default": (
         "ALTER TABLE items ALTER feeling SET DEFAULT 'glad'", "items.feeling",
         "has the default 'sad'::public.mood in the source, 'glad'"),
