@@ -7,6 +7,8 @@
 static char *schema_prefix(const char *name, struct err *e)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
+	if (!strcmp(name, "pg_catalog")) /* in every search path, so never printed */
+		return text_take(&t, e);
 	bool plain = islower((unsigned char)name[0]) || name[0] == '_';
 
 	for (const char *p = name; *p; p++)
@@ -81,11 +83,43 @@ static bool is_inside_word(const char *start, const char *at)
 	       (isalnum((unsigned char)at[-1]) || strchr("_$.\"", at[-1]) || at[-1] & 0x80);
 }
 
+/*
+ * pg_catalog is never printed: public.citext at one end is citext at the other, and
+ * OPERATOR(public.=) is =.
+ */
+static bool skip_unnamed(const char **named, const char *schema, const char **plain)
+{
+	static const char word[] = "OPERATOR(";
+	const char *p = *named;
+	size_t n = strlen(schema), len;
+	bool is_operator = strncmp(p, word, sizeof(word) - 1) == 0;
+
+	p += is_operator ? sizeof(word) - 1 : 0;
+	if (strncmp(p, schema, n) != 0 || strncmp(*plain, schema, n) == 0)
+		return false;
+	p += n;
+	if (is_operator) {
+		len = strcspn(p, ")");
+		if (!p[len] || strncmp(p, *plain, len) != 0)
+			return false;
+		p += len + 1;
+		*plain += len;
+	}
+	*named = p;
+	return true;
+}
+
 static bool skip_schema(const struct alike *a, const char **s, const char **t)
 {
-	for (int i = 0; i < a->n; i++)
-		if (skip(s, a->schema[i].end[PG_SOURCE], t, a->schema[i].end[PG_TARGET]))
+	for (int i = 0; i < a->n; i++) {
+		const char *source = a->schema[i].end[PG_SOURCE];
+		const char *target = a->schema[i].end[PG_TARGET];
+
+		if (!source[0]   ? skip_unnamed(t, target, s)
+		    : !target[0] ? skip_unnamed(s, source, t)
+				 : skip(s, source, t, target))
 			return true;
+	}
 	return false;
 }
 

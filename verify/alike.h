@@ -13,7 +13,7 @@
 struct alike {
 	int n;
 	struct alike_schema {
-		char *end[2]; /* as SQL writes it, with the dot: `ext.` */
+		char *end[2]; /* as SQL writes it, with the dot: `ext.`; "" for pg_catalog */
 	} * schema;
 };
 

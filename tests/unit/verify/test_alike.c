@@ -31,6 +31,31 @@ static void an_extensions_schema_is_overlooked_and_no_other(void **state)
 	assert_false(alike_text(&nowhere, "public.vector", "ext.vector", false));
 }
 
+static char nothing[] = "";
+
+static void pg_catalog_is_never_printed(void **state)
+{
+	struct alike_schema to = { .end = { public_dot, nothing } };
+	struct alike_schema from = { .end = { nothing, public_dot } };
+	const struct alike into = { .n = 1, .schema = &to }, out_of = { .n = 1, .schema = &from };
+	static const char *const same[][2] = {
+		{ "public.citext", "citext" },
+		{ "f(public.items, 'a'::public.citext)", "f(public.items, 'a'::citext)" },
+		{ "CHECK ((a OPERATOR(public.<>) 'x'::public.citext))",
+		  "CHECK ((a <> 'x'::citext))" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		assert_true(alike_text(&into, same[i][0], same[i][1], false));
+		assert_true(alike_text(&out_of, same[i][1], same[i][0], false));
+		assert_false(alike_text(&into, same[i][1], same[i][0], false));
+		assert_false(alike_text(&nowhere, same[i][0], same[i][1], false));
+	}
+	assert_false(alike_text(&into, "other.citext", "citext", false));
+	assert_false(alike_text(&into, "a OPERATOR(public.<>) b", "a = b", false));
+}
+
 static void halfvec_is_vector_where_it_was_converted(void **state)
 {
 	(void)state;
@@ -48,6 +73,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_the_same_is_alike),
 		cmocka_unit_test(an_extensions_schema_is_overlooked_and_no_other),
+		cmocka_unit_test(pg_catalog_is_never_printed),
 		cmocka_unit_test(halfvec_is_vector_where_it_was_converted),
 	};
 
