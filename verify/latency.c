@@ -93,6 +93,7 @@ static void judge(const struct measured *m, const struct annindex *x, bool has_s
 {
 	double t = stats_of(m->ms[PG_TARGET], m->n).median, base;
 	struct stats_ratio r;
+	char limit[64] = "";
 	bool judged = s->max_ratio > 0;
 
 	if (!has_source) {
@@ -105,14 +106,18 @@ static void judge(const struct measured *m, const struct annindex *x, bool has_s
 	json_object_set_new(latency, "ratio",
 			    json_pack("{s:f, s:f, s:f}", "median", r.ratio, "low95", r.low95,
 				      "high95", r.high95));
+	if (judged)
+		snprintf(limit, sizeof(limit), "; the limit is %.4g times (--max-latency-ratio)",
+			 s->max_ratio);
 	finding_add(
 		checks, "latency", x->label,
 		!judged                   ? FINDING_INFO
 		: r.ratio <= s->max_ratio ? FINDING_PASS
 					  : FINDING_FAIL,
 		"the median search takes %.2f ms in the source, %.2f ms in the target: %.2f times "
-		"(95 %% interval %.2f to %.2f), of it %.2f ms round trip",
-		base, t, r.ratio, r.low95, r.high95, stats_of(m->rtt[PG_TARGET], m->n).median);
+		"(95 %% interval %.2f to %.2f), of it %.2f ms round trip%s",
+		base, t, r.ratio, r.low95, r.high95, stats_of(m->rtt[PG_TARGET], m->n).median,
+		limit);
 }
 
 int latency_measure(struct pg *const pg[2], const struct annindex *x, const struct queryset *q,

@@ -282,22 +282,29 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Compared only where both ends were read. */
-static bool field_differs(const struct totals *t, const struct total *c, enum field f)
-{
-	return t->has[PG_SOURCE] && t->has[PG_TARGET] &&
-	       !same_text(c->value[PG_SOURCE][f], c->value[PG_TARGET][f]);
-}
-
 static uint64_t filled(const struct totals *t, const struct total *c, int role)
 {
 	return t->has[role] ? strtoull(c->value[role][FILLED], NULL, 10) : 0;
 }
 
+static uint64_t nulls(const struct totals *t, const struct total *c, int role)
+{
+	return t->rows[role] - filled(t, c, role);
+}
+
+/* Compared only where both ends were read. */
+static bool field_differs(const struct totals *t, const struct total *c, enum field f)
+{
+	if (!t->has[PG_SOURCE] || !t->has[PG_TARGET])
+		return false;
+	if (f == FILLED) /* with a row more the values are more, too: what is told is NULLs */
+		return nulls(t, c, PG_SOURCE) != nulls(t, c, PG_TARGET);
+	return !same_text(c->value[PG_SOURCE][f], c->value[PG_TARGET][f]);
+}
+
 static json_t *nulls_json(const struct totals *t, const struct total *c, int role)
 {
-	return t->has[role] ? json_integer((json_int_t)(t->rows[role] - filled(t, c, role)))
-			    : json_null();
+	return t->has[role] ? json_integer((json_int_t)nulls(t, c, role)) : json_null();
 }
 
 static json_t *value_json(const char *value)

@@ -128,7 +128,9 @@ class Search(Planted):
         """P-111: percentiles, round trip, ratio."""
         uri = self.plant()
         _, doc = verify(self.source.uri(), uri, SEARCH, "sample=20", "table=halves", "ratio=0.0001")
-        self.assertTrue([c for c in of(doc, "fail") if c["group"] == "latency"])
+        slow = [c["sentence"] for c in of(doc, "fail") if c["group"] == "latency"]
+        self.assertTrue(slow)
+        self.assertIn("the limit is 0.0001 times (--max-latency-ratio)", slow[0])
         status, doc = verify(self.source.uri(), uri, SEARCH, "sample=20", "table=halves", "ratio=1000")
         self.assertEqual([c["verdict"] for c in doc["checks"] if c["group"] == "latency"], ["pass"])
         for end in ("source", "target"):
