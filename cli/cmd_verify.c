@@ -15,6 +15,7 @@
 #include "common/file.h"
 #include "verify/report.h"
 #include "verify/verify.h"
+#include "verify/waiver.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,11 +79,8 @@ static int read_waivers(struct call *c, struct err *e)
 	if (file_read_json(path, &c->waivers, e))
 		return err_hint(e, "--waivers names a JSON file: a list of objects with group, "
 				   "object, reason, by and expires (YYYY-MM-DD)");
-	if (!json_is_array(c->waivers)) {
-		err_set(e, ERR_USAGE, "%s is not a list of waivers", path);
-		return err_hint(e, "a list of objects with group, object, reason, by and expires "
-				   "(YYYY-MM-DD)");
-	}
+	if (waiver_check(c->waivers, path, e))
+		return -1;
 	c->settings.waivers = c->waivers;
 	return 0;
 }

@@ -13,6 +13,21 @@ const char *finding_word(enum finding_verdict v)
 	return words[v];
 }
 
+bool finding_is_group(const char *word)
+{
+	static const char groups[] = FINDING_GROUPS;
+	size_t n = strlen(word);
+
+	for (const char *p = groups; *p; p += strspn(p, ", ")) {
+		size_t len = strcspn(p, ",");
+
+		if (len == n && !strncmp(p, word, n))
+			return true;
+		p += len;
+	}
+	return false;
+}
+
 json_t *finding_string(const char *s)
 {
 	json_t *value = json_string(s);
@@ -39,10 +54,10 @@ void finding_add(json_t *checks, const char *group, const char *object, enum fin
 	va_start(ap, fmt);
 	vsnprintf(sentence, sizeof(sentence), fmt, ap);
 	va_end(ap);
-	json_array_append_new(checks, json_pack("{s:s, s:o, s:s, s:o, s:s}", "group", group,
-						"object", finding_string(object), "verdict",
-						words[v], "sentence", finding_string(sentence),
-						"at", now));
+	json_array_append_new(checks,
+			      json_pack("{s:s, s:o, s:s, s:o, s:s}", "group", group, "object",
+					finding_string(object), "verdict", words[v], "sentence",
+					finding_string(sentence), "at", now));
 }
 
 int finding_count(const json_t *checks, const char *group, enum finding_verdict v)

@@ -24,10 +24,15 @@ enum finding_verdict {
 /* "pass", "info", "warning", "fail", "unknown" */
 const char *finding_word(enum finding_verdict v);
 
+/* What a finding is about: it belongs to one of these. */
+#define FINDING_GROUPS                                                                             \
+	"connection, schema, counts, presence, digest, rows, repair, totals, search, latency, "    \
+	"smoke, coverage"
+bool finding_is_group(const char *word);
+
 /*
- * Appends one finding to `checks`, an array. group is one of: connection, schema, counts, presence,
- * digest, rows, repair, totals, search, latency, smoke, coverage. THREADS: the caller's, one at a
- * time.
+ * Appends one finding to `checks`, an array. group is one of FINDING_GROUPS. THREADS: the caller's,
+ * one at a time.
  */
 void finding_add(json_t *checks, const char *group, const char *object, enum finding_verdict v,
 		 const char *fmt, ...) PRINTF_LIKE(5, 6);

@@ -166,8 +166,9 @@ static int column_extreme(struct pg *pg, const struct sequence *q, long long inc
 	return text_check(&sql, e) ? -1 : pg_value(pg, text_str(&sql), ret, e);
 }
 
-static void check_sequence(const struct sequence *q, const PGresult *source, const PGresult *target,
-			   struct pg *pg, json_t *checks, int *good)
+/* `label`: public.items_id_seq, as every other object is named. */
+static void check_sequence(const struct sequence *q, const char *label, const PGresult *source,
+			   const PGresult *target, struct pg *pg, json_t *checks, int *good)
 {
 	const char *s = sequence_value(source, q, 1), *t = sequence_value(target, q, 1);
 	const char *step = sequence_value(target, q, 2);
@@ -176,20 +177,19 @@ static void check_sequence(const struct sequence *q, const PGresult *source, con
 	struct err failed = ERR_INIT;
 
 	if (!t || (source && !s)) {
-		finding_add(checks, "schema", q->qname, FINDING_UNKNOWN,
-			    "sequence %s cannot be read in the %s", q->qname,
-			    t ? "source" : "target");
+		finding_add(checks, "schema", label, FINDING_UNKNOWN,
+			    "sequence %s cannot be read in the %s", label, t ? "source" : "target");
 	} else if (s && is_behind(t, strtoll(s, NULL, 10), increment)) {
-		finding_add(checks, "schema", q->qname, FINDING_FAIL,
-			    "sequence %s is behind: %s in the source, %s in the target", q->qname,
-			    s, t);
+		finding_add(checks, "schema", label, FINDING_FAIL,
+			    "sequence %s is behind: %s in the source, %s in the target", label, s,
+			    t);
 	} else if (column_extreme(pg, q, increment, &extreme, &failed)) {
-		finding_add(checks, "schema", q->qname, FINDING_UNKNOWN, "sequence %s: %s",
-			    q->qname, failed.text);
+		finding_add(checks, "schema", label, FINDING_UNKNOWN, "sequence %s: %s", label,
+			    failed.text);
 	} else if (extreme && is_behind(t, strtoll(extreme, NULL, 10), increment)) {
-		finding_add(checks, "schema", q->qname, FINDING_FAIL,
+		finding_add(checks, "schema", label, FINDING_FAIL,
 			    "sequence %s is behind its column: it stands at %s, the column at %s",
-			    q->qname, t, extreme);
+			    label, t, extreme);
 	} else {
 		(*good)++;
 	}
@@ -219,8 +219,14 @@ int parity_sequences(struct pg *const pg[2], const struct catalog *const catalog
 		const struct sequence *q = &lead->sequences[i];
 		const struct sequence *there = find_sequence(catalogs[PG_TARGET], q);
 
+		AUTO_TEXT struct text label = TEXT_INIT;
+
+		text_addf(&label, "%s.%s", q->schema, q->name);
+		if (text_check(&label, e))
+			return -1;
 		if (there) /* else its definition is missing, which is told */
-			check_sequence(there, source, target, pg[PG_TARGET], checks, &good);
+			check_sequence(there, text_str(&label), source, target, pg[PG_TARGET],
+				       checks, &good);
 	}
 	if (lead->n_sequences > 0)
 		finding_add(checks, "schema", "sequences", FINDING_PASS,

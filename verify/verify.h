@@ -86,7 +86,8 @@ struct verify_settings {
 	int n_expected;
 	/* expected[].target is what a proof has just found: the contents are not read again. */
 	bool proven;
-	/* Exceptions file, parsed: [{group, object, reason, expires, by}]; NULL: none. Borrowed. */
+	/* Exceptions, checked (waiver.h): [{group, object, reason, expires, by}]; NULL: none.
+	 * Borrowed. */
 	const json_t *waivers;
 	const char *tool_version; /* shown in the report; may be NULL */
 	const char *command;      /* shown in the report; no secrets; may be NULL */

@@ -16,6 +16,10 @@ NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 PASS, REFUSED, FAIL, UNKNOWN = 0, 2, 7, 8
 
 SCHEMA = """
+CREATE EXTENSION citext;
+CREATE TABLE mails (id int PRIMARY KEY, a citext NOT NULL DEFAULT 'x', CHECK (a <> 'nobody'));
+CREATE UNIQUE INDEX mails_a ON mails (a);
+INSERT INTO mails VALUES (1, 'A@b'), (2, 'c@D');
 CREATE TABLE docs (id int PRIMARY KEY, collection_name text, topic text, t text);
 INSERT INTO docs SELECT i, 'c' || i % 3, 't' || i % 2, 'x' || i FROM generate_series(1, 30) i;
 CREATE TABLE plain (id serial PRIMARY KEY, t text);
@@ -56,6 +60,52 @@ class Definitions(Case):
         out = self.call("schema", "compare", "--source", self.source.uri(), "--target", target, status=FAIL)
         self.assertRegex(out, r"rule .*public\.plain\.rx")
         self.assertRegex(out, r"statistics .*public\.st")
+
+
+    def test_an_extension_in_pg_catalog_is_no_difference(self):
+        target = self.plant("ALTER EXTENSION citext SET SCHEMA pg_catalog", user="postgres")
+        self.assertRegex(self.verify(target), "(?m)^PASS: all")
+
+    def test_totals_name_only_what_differs(self):
+        target = self.plant("INSERT INTO docs VALUES (31, 'c1', 't1', 'x31')")
+        out = self.verify(target, status=FAIL)
+        self.assertRegex(out, r"totals  public.docs: control totals differ: id \(sum, max, distinct\)")
+        self.assertNotIn("NULLs", out)
+
+
+class Waivers(Case):
+    good = {"group": "schema", "object": "public.plain_id_seq", "reason": "set at the end", "by": "Kim",
+            "expires": "2999-02-28"}
+
+    def test_a_waiver_that_says_too_little_is_refused(self):
+        for wrong, words in (({"expires": "2027-13-45"}, "expires is .2027-13-45., which is no day"),
+                             ({"expires": "soon"}, "expires is .soon."), ({"expires": "2027-02-29"}, "which is no day"),
+                             ({"by": None}, "by is missing"), ({"reason": " "}, "reason is missing"),
+                             ({"expires": None}, "expires is missing"), ({"object": None}, "object is missing"),
+                             ({"by": 7}, "by is missing, or no text"), ({"group": "schemas"}, "group is none of")):
+            with self.subTest(wrong):
+                waiver = {k: v for k, v in dict(self.good, **wrong).items() if v is not None}
+                name = self.write("w.json", json.dumps([self.good, waiver]))
+                out = self.verify("postgresql://127.0.0.1:1/nobody", "--waivers", name, status=REFUSED)
+                self.assertRegex(out, "waiver 2 in w.json: .*" + words)
+        self.write("w.json", '["public.plain"]')
+        self.assertIn("waiver 1 in w.json: it is no object",
+                      self.verify("postgresql://127.0.0.1:1/nobody", "--waivers", "w.json", status=REFUSED))
+
+    def test_the_examples_of_the_manual_are_waivers(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "verify.md")) as f:
+            examples = re.findall(r"```json\n(.*?)```", f.read(), re.S)
+        self.assertTrue(examples)
+        for example in examples:
+            out = self.verify("postgresql://127.0.0.1:1/nobody", "--waivers", self.write("w.json", example), status=3)
+            self.assertNotIn("w.json", out)
+
+    def test_a_sequence_is_named_like_every_other_object(self):
+        target = self.plant("SELECT setval('plain_id_seq', 2)")
+        out = self.verify(target, status=FAIL)
+        self.assertIn("fail  schema  public.plain_id_seq: sequence public.plain_id_seq is behind", out)
+        name = self.write("w.json", json.dumps([self.good]))
+        self.assertIn("PASS WITH EXCEPTIONS", self.verify(target, "--waivers", name))
 
 
 class Collections(Case):
