@@ -8,6 +8,7 @@
 #include "cli/verdict.h"
 #include "common/file.h"
 #include "verify/report.h"
+#include "verify/reread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,6 @@ static int render(const struct opts *o, json_t **ret, char **ret_out, struct err
 {
 	const char *to = opt_text(o, OPT_ID_REPORT);
 	AUTO(free) char *dir = NULL;
-	AUTO(free) char *path = NULL;
 	AUTO(free) char *rows = NULL;
 	AUTO(free) char *repaired = NULL;
 
@@ -49,13 +49,12 @@ static int render(const struct opts *o, json_t **ret, char **ret_out, struct err
 	}
 	if (find_document(&dir, o->args[0], e))
 		return -1;
-	path = file_path(dir, "report.json");
 	rows = file_path(dir, "differences.ndjson");
 	repaired = file_path(dir, "repaired.ndjson");
 	*ret_out = strdup(to ? to : dir);
-	if (!path || !rows || !repaired || !*ret_out)
+	if (!rows || !repaired || !*ret_out)
 		return err_nomem(e);
-	if (file_read_json(path, ret, e))
+	if (reread_document(dir, ret, e))
 		return -1;
 	return report_write(*ret_out, *ret, rows, repaired, e);
 }

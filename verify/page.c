@@ -91,7 +91,7 @@ static const char check_head[] =
 static void all_checks(struct text *t, const json_t *doc)
 {
 	text_addf(t,
-		  "<section id=\"checks\"><h2>All checks</h2><details><summary>%zu checks, "
+		  "<section id=\"checks\"><h2>All checks</h2><details><summary>%zu findings, "
 		  "passed ones and notes included</summary>%s",
 		  json_array_size(json_object_get(doc, "checks")), check_head);
 	check_rows(t, doc, "fail");

@@ -61,19 +61,45 @@ static void junit_case(struct text *t, const json_t *check)
 	text_add(t, "\"/>\n  </testcase>\n");
 }
 
+/* What is judged neither way is no test, and counts for none, as in the verdict's sentence. */
+static void junit_info(struct text *t, const json_t *checks)
+{
+	const json_t *check;
+	size_t i;
+
+	text_add(t, "  <system-out>");
+	json_array_foreach(checks, i, check)
+	{
+		if (strcmp(panel_string(check, "verdict"), "info") != 0)
+			continue;
+		xml_field(t, check, "group");
+		text_add(t, "  ");
+		xml_field(t, check, "object");
+		text_add(t, ": ");
+		xml_field(t, check, "sentence");
+		text_add(t, "\n");
+	}
+	text_add(t, "</system-out>\n");
+}
+
 void report_junit(struct text *t, const json_t *doc)
 {
 	const json_t *checks = json_object_get(doc, "checks"), *check;
 	size_t i;
 
-	text_addf(
-		t,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-		"<testsuites>\n <testsuite name=\"neonferry verify\" tests=\"%zu\" failures=\"%d\""
-		" errors=\"%d\" timestamp=\"%.19s\">\n",
-		json_array_size(checks), count_verdict(doc, "fail"), count_verdict(doc, "unknown"),
-		panel_string(doc, "started"));
-	json_array_foreach(checks, i, check) junit_case(t, check);
+	text_addf(t,
+		  "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		  "<testsuites>\n <testsuite name=\"neonferry verify\" tests=\"%d\" failures=\"%d\""
+		  " errors=\"%d\" timestamp=\"%.19s\">\n",
+		  (int)json_array_size(checks) - count_verdict(doc, "info"),
+		  count_verdict(doc, "fail"), count_verdict(doc, "unknown"),
+		  panel_string(doc, "started"));
+	json_array_foreach(checks, i, check)
+	{
+		if (strcmp(panel_string(check, "verdict"), "info") != 0)
+			junit_case(t, check);
+	}
+	junit_info(t, checks);
 	text_add(t, " </testsuite>\n</testsuites>\n");
 }
 
@@ -143,8 +169,7 @@ static void markdown_proof(struct text *t, const json_t *doc)
 		text_addf(t, "\nFingerprint%s: `%s`%s%s%s\n",
 			  s[0] && !strcmp(s, g) ? " of both ends" : " of the target", g,
 			  s[0] && strcmp(s, g) != 0 ? ", of the source: `" : "",
-			  s[0] && strcmp(s, g) != 0 ? s : "",
-			  s[0] && strcmp(s, g) != 0 ? "`" : "");
+			  s[0] && strcmp(s, g) != 0 ? s : "", s[0] && strcmp(s, g) != 0 ? "`" : "");
 }
 
 void report_markdown(struct text *t, const json_t *doc)

@@ -108,6 +108,52 @@ class Waivers(Case):
         self.assertIn("PASS WITH EXCEPTIONS", self.verify(target, "--waivers", name))
 
 
+class Rendered(Case):
+    def refused(self, words):
+        before = self.read("r", "SHA256SUMS")
+        self.assertRegex(self.call("report", "r", status=REFUSED), words)
+        self.assertEqual(self.read("r", "SHA256SUMS"), before)
+
+    def sign(self):
+        """As somebody would who changes the sums, too."""
+        done = subprocess.run(["sha256sum", "report.json"], cwd=self.folder + "/r", stdout=subprocess.PIPE, text=True)
+        lines = [s for s in self.read("r", "SHA256SUMS").splitlines(True) if not s.endswith("report.json\n")]
+        self.write("r/SHA256SUMS", done.stdout + "".join(lines))
+
+    def test_a_doctored_report_is_not_rendered(self):
+        self.verify(self.plant("DELETE FROM docs WHERE id = 3"), "--report", "r", status=FAIL)
+        self.assertIn("FAIL: ", self.call("report", "r"))
+        good = self.read("r", "report.json")
+        self.write("r/report.json", good.replace("FAIL", "PASS"))
+        self.refused("(?s)report.json is not as it was written: SHA256SUMS beside it has another checksum.*verify again")
+        self.sign()
+        self.refused("says PASS, but its findings give FAIL")
+        self.write("r/report.json", "{}")
+        self.sign()
+        self.refused("is no report of this version")
+        self.write("r/report.json", json.dumps(dict(json.loads(good), checks=[{"verdict": "fine"}])))
+        self.sign()
+        self.refused("is no report of this version")
+        self.write("r/report.json", good)
+        self.sign()
+        self.call("report", "r")
+        self.write("r/differences.ndjson", "")
+        self.refused("differences.ndjson is not as it was written")
+        os.unlink(self.folder + "/r/SHA256SUMS")
+        self.assertIn("there is no SHA256SUMS", self.call("report", "r", status=REFUSED))
+
+    def test_every_form_counts_the_same_checks(self):
+        self.verify(self.plant("DELETE FROM docs WHERE id = 3; CREATE TABLE more (id int)"), "--report", "r", status=FAIL)
+        doc = json.loads(self.read("r", "report.json"))
+        checks = [c for c in doc["checks"] if c["verdict"] != "info"]
+        self.assertLess(len(checks), len(doc["checks"]))
+        junit = self.read("r", "report.junit.xml")
+        self.assertIn('tests="%d"' % len(checks), junit)
+        self.assertEqual(junit.count("<testcase "), len(checks))
+        self.assertRegex(junit, r"<system-out>[^<]*table public.more is only in the target")
+        self.assertIn(" of %d checks failed" % len(checks), self.read("r", "report.md"))
+
+
 class Collections(Case):
     def test_a_collection_that_nobody_has_is_no_pass(self):
         target = self.plant()
