@@ -438,12 +438,40 @@ void pair_from(struct text *t, const struct pair *p, enum pg_role role)
 	text_addf(t, "%s%s", table->kind == 'p' ? "" : "ONLY ", table->qname);
 }
 
+#define OID_FLOAT4  700
+#define OID_FLOAT8  701
+#define OID_NUMERIC 1700
+
+bool pair_key_is_loose(const struct pair *p, int i)
+{
+	const struct digest_column *c = &p->key.end[PG_TARGET][i];
+
+	return c->mode == DIGEST_SELF && (c->type_oid == OID_NUMERIC || c->type_oid == OID_FLOAT4 ||
+					  c->type_oid == OID_FLOAT8);
+}
+
+/* Without trailing zeros; + 0 makes 0 of -0. */
+static void add_key_column_bytes(struct text *t, const struct digest_column *c, const char *alias)
+{
+	bool numeric = c->type_oid == OID_NUMERIC;
+
+	text_add(t, numeric ? "pg_catalog.trim_scale(" : "(");
+	digest_sql_column(t, c, alias);
+	if (!numeric)
+		text_addf(t, " OPERATOR(pg_catalog.+) 0::pg_catalog.%s",
+			  c->type_oid == OID_FLOAT4 ? "float4" : "float8");
+	text_add(t, ")");
+}
+
 void pair_key_bytes(struct text *t, const struct pair *p, enum pg_role role, const char *alias)
 {
 	text_add(t, "pg_catalog.record_send(ROW(");
 	for (int i = 0; i < p->key.n; i++) {
 		text_add(t, i > 0 ? ", " : "");
-		digest_sql_column(t, &p->key.end[role][i], alias);
+		if (pair_key_is_loose(p, i))
+			add_key_column_bytes(t, &p->key.end[role][i], alias);
+		else
+			digest_sql_column(t, &p->key.end[role][i], alias);
 	}
 	text_add(t, "))");
 }

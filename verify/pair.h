@@ -75,8 +75,14 @@ bool pair_comparable(const struct pair *p);
 /* FROM item of one end: ONLY "s"."t", or the partitioned root without ONLY. */
 void pair_from(struct text *t, const struct pair *p, enum pg_role role);
 
-/* pg_catalog.record_send(ROW(key columns)): the key as bytes, the same on both ends. */
+/*
+ * pg_catalog.record_send(ROW(key columns)): the key as bytes, the same on both ends. Numbers that
+ * are equal have the same bytes there: 1.0 and 1.00, 0 and -0.
+ */
 void pair_key_bytes(struct text *t, const struct pair *p, enum pg_role role, const char *alias);
+
+/* Column i of the key has values that are equal and have other bytes (numeric and floats). */
+bool pair_key_is_loose(const struct pair *p, int i);
 
 /* The key as one readable text: the column's own text, or the parts joined by ", ". */
 void pair_key_text(struct text *t, const struct pair *p, enum pg_role role, const char *alias);

@@ -23,6 +23,15 @@ static bool is_key_column(const struct pair *p, const char *name)
 	return false;
 }
 
+/* Part of the key, and the same bytes in the row that is updated and in the new one. */
+static bool is_kept(const struct pair *p, const char *name)
+{
+	for (int i = 0; i < p->key.n; i++)
+		if (!strcmp(p->key.end[PG_TARGET][i].name, name))
+			return !pair_key_is_loose(p, i);
+	return false;
+}
+
 /* GENERATED ALWAYS AS IDENTITY: an UPDATE may not name it. */
 static bool is_always(const struct pair *p, int i)
 {
@@ -319,7 +328,7 @@ static void add_assignments(struct text *sql, const struct pair *p)
 	for (int i = 0; i < p->stored.n; i++) {
 		const char *name = p->stored.end[PG_TARGET][i].name;
 
-		if (is_key_column(p, name) || is_always(p, i))
+		if (is_kept(p, name) || is_always(p, i))
 			continue;
 		text_add(sql, any ? ", " : "");
 		text_add_ident(sql, name);

@@ -309,7 +309,15 @@ CREATE TABLE pp2 PARTITION OF pp FOR VALUES IN (2);
 CREATE TABLE pc (n int PRIMARY KEY, id int DEFAULT 1, part int DEFAULT 1,
     FOREIGN KEY (id, part) REFERENCES pp ON DELETE SET DEFAULT) PARTITION BY RANGE (n);
 CREATE TABLE pc1 PARTITION OF pc DEFAULT;
+CREATE EXTENSION citext;
+CREATE SCHEMA "S 1";
+CREATE COLLATION plain_c (provider = icu, locale = 'und', deterministic = false);
+CREATE TABLE "S 1"."P "" t" ("k'1" citext, b text COLLATE plain_c, n bigint, PRIMARY KEY ("k'1", b, n));
+CREATE TABLE "S 1"."C.t" ("%x" citext, y varchar(9) COLLATE plain_c, z int,
+    FOREIGN KEY ("%x", y, z) REFERENCES "S 1"."P "" t" ON DELETE CASCADE ON UPDATE CASCADE);
 CREATE TABLE log (what text);
+CREATE TABLE fl (f float8, id int, PRIMARY KEY (f, id));
+INSERT INTO fl VALUES (0, 1), (1.5, 2);
 INSERT INTO np VALUES (1.0, 'p'), (2, 'q');
 INSERT INTO nc VALUES (1, 1.0, 'x'), (2, 1, 'y');
 INSERT INTO ns VALUES (1, 1.0);
@@ -329,15 +337,19 @@ class Reached(Case):
     def repair(self, planted, table, *args, status=DIFFERENT):
         target = self.plant(planted)
         before = self.rows(self.others)
-        out, _ = self.verify(target, "--repair", "--yes", *args, *(a for t in table.split() for a in ("--table", t)),
+        out, _ = self.verify(target, "--repair", "--yes", *args, *(a for t in table.split(", ") for a in ("--table", t)),
                              status=status)
         return out, before
 
     def test_a_delete_never_reaches_rows_of_other_tables(self):
         for what, sql, table, names in (
-                ("a key of other bytes", "UPDATE np SET k = 1.00 WHERE k = 1.0", "np", "2 rows of public.nc.*nc_k_fkey"),
+                ("a key of other bytes", "UPDATE np SET k = 1.00 WHERE k = 1.0", "np", None),
+                ("rows that cascade", "INSERT INTO np VALUES (9); INSERT INTO nc VALUES (8, 9), (9, 9)", "np",
+                 "delete 2 rows of public.nc .constraint nc_k_fkey, ON DELETE CASCADE"),
                 ("an extra parent", "INSERT INTO np VALUES (9); INSERT INTO ns VALUES (9, 9)", "np",
                  "change 1 rows of public.ns .constraint ns_k_fkey, ON DELETE SET NULL"),
+                ("odd names and types", """INSERT INTO "S 1"."P "" t" VALUES ('A', 'b', 9);"""
+                 """INSERT INTO "S 1"."C.t" VALUES ('a', 'b', 9)""", '"S 1"."P "" t"', "1 rows of S 1.C.t "),
                 ("partitioned", "INSERT INTO pp VALUES (9, 2); INSERT INTO pc VALUES (9, 9, 2)", "pp",
                  "1 rows of public.pc .*SET DEFAULT"),
                 ("of the source's rows", "INSERT INTO self VALUES (9, 2); UPDATE self SET up = 9 WHERE id = 2", "self",
@@ -348,9 +360,27 @@ class Reached(Case):
                     self.assertEqual(self.rows(self.others), before)
                     self.assertRegex(out, "fail  repair  .*the first.*: deleting it would .*%s.*by hand" % names)
 
+    def test_a_key_of_other_bytes_is_written_over(self):
+        # Nothing refers to it by its bytes: rows that refer to 1.00 refer to 1.0.
+        self.repair("UPDATE np SET k = 1.00 WHERE k = 1.0; UPDATE np SET k = 2.000, u = 'q' WHERE k = 2;"
+                    "UPDATE fl SET f = '-0' WHERE f = 0", "np, fl", status=DONE)
+        self.assertEqual(self.rows("SELECT k, u FROM np ORDER BY 1"), [["1.0", "p"], ["2", "q"]])
+        self.assertEqual(self.rows("SELECT f FROM fl ORDER BY id"), [["0"], ["1.5"]])
+        self.assertEqual(self.rows(self.others), self.source.psql(self.others))
+
+    def test_a_key_of_other_bytes_is_changed_and_equivalent(self):
+        target = self.plant("UPDATE np SET k = 1.00 WHERE k = 1.0; UPDATE fl SET f = '-0' WHERE f = 0")
+        out, _ = self.verify(target, "--report", "r", status=DIFFERENT)
+        self.assertIn("fail  rows  public.np: 1 changed (1 of them equal for SQL)", out)
+        self.assertIn("fail  rows  public.fl: 1 changed (1 of them equal for SQL)", out)
+        with open(self.folder + "/r/report.json") as f:
+            tables = {t["name"]: t for t in json.load(f)["tables"]}
+        self.assertEqual({tables["public.np"]["verdict"], tables["public.fl"]["verdict"]}, {"equivalent"})
+        self.assertEqual([c["column"] for c in tables["public.np"]["differences"]["rows"][0]["columns"]], ["k"])
+
     def test_rows_that_go_themselves_are_no_hindrance(self):
         sql = ("INSERT INTO self VALUES (9, 2), (10, 9), (11, 10); INSERT INTO np VALUES (9); INSERT INTO nc VALUES (9, 9)")
-        self.repair(sql, "self np nc", "--delete-extra", status=DONE)
+        self.repair(sql, "self, np, nc", "--delete-extra", status=DONE)
         self.assertEqual(self.rows(self.others), self.source.psql(self.others))
 
     def test_a_rest_without_children_is_deleted(self):
@@ -364,13 +394,14 @@ class Reached(Case):
         self.assertEqual(self.rows(self.others), before)
         self.assertRegex(out, "updating it would change 1 rows of public.nu .constraint nu_u_fkey, ON UPDATE CASCADE")
         # Where that table is repaired with it, the cascade is the repair.
-        self.repair(sql, "np nu", status=DONE)
+        self.repair(sql, "np, nu", status=DONE)
         self.assertEqual(self.rows(self.others), self.source.psql(self.others))
 
     def test_a_rule_is_off_like_a_trigger(self):
         out, before = self.repair("CREATE RULE r AS ON INSERT TO np DO ALSO INSERT INTO log VALUES ('r');"
                                   "CREATE RULE n AS ON UPDATE TO np DO INSTEAD NOTHING; DELETE FROM nu;"
-                                  "DELETE FROM np WHERE k = 2", "np", status=DONE)
+                                  "DELETE FROM np WHERE k = 2", "np")
+        self.assertRegex(out, r"(?m)^public.np .*  identical$")
         self.assertEqual(self.rows(self.others), before)
         self.assertEqual(self.rows("SELECT ev_enabled FROM pg_rewrite WHERE rulename IN ('r', 'n')"), [["O"], ["O"]])
 
