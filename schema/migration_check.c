@@ -1,7 +1,9 @@
 #include "schema/migration_check.h"
 
 #include "schema/model_effect.h"
+#include "schema/model_rows.h"
 #include "schema/query.h"
+#include "schema/scratch_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +64,9 @@ static int judge(struct check *c, struct migration_check *ret, const struct mode
 	AUTO_MODEL_JUDGEMENTS struct model_judgements j = { 0 };
 
 	if (model_compare(&changes, before, after, c->ignore, NULL, e) ||
-	    model_judge(&j, &changes, before, after, e))
+	    model_compare_identity(&changes, before, after, c->ignore, e) ||
+	    model_judge(&j, &changes, before, after, e) ||
+	    model_judge_rows(&j, &c->notes, before, after, c->ignore, e))
 		return -1;
 	judge_builds(c, &j);
 	if (model_effects(&j, c->pg, e))
@@ -101,7 +105,7 @@ static int check_apart(struct check *c, struct migration_check *ret, struct err 
 
 	if (scratch_open(&s, c->target, &c->o->scratch, e))
 		return -1;
-	if (scratch_copy_schema(s, c->target, pg_version(c->pg), e)) {
+	if (scratch_copy_schema(s, c->target, c->pg, e)) {
 		err_hint(e, "The role must be able to read every table's definition; --in-place does not need "
 			    "that.");
 		return -1;
@@ -125,7 +129,8 @@ static int try_here(struct check *c, struct pg *pg, struct err *e)
 		if (is_tried(c, item) && scratch_try_in(pg, item->migration, &c->notes, e))
 			return -1;
 	}
-	return pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', true)", e);
+	return pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', true)", e) ||
+	       scratch_rows_count(pg, &c->notes, e) ? -1 : 0;
 }
 
 static int begin_here(struct check *c, struct pg *pg, struct err *e)

@@ -232,6 +232,83 @@ int model_compare(struct model_changes *ret, const struct model *before, const s
 	return 0;
 }
 
+/* --- what has its name, but is another object --- */
+
+const struct model_object *model_find_by(const struct model *m, const char *kind, const char *fact,
+					 const char *value)
+{
+	for (int i = 0; value && i < m->n; i++) {
+		const char *v =
+			strcmp(m->list[i].kind, kind) == 0 ? model_value(&m->list[i], fact) : NULL;
+		if (v && strcmp(v, value) == 0)
+			return &m->list[i];
+	}
+	return NULL;
+}
+
+static bool has_rows(const struct model_object *o)
+{
+	const char *kind = model_value(o, "_kind");
+
+	if (strcmp(o->kind, "column") == 0)
+		return kind && strchr("rp", kind[0]);
+	return strcmp(o->kind, "table") == 0 || strcmp(o->kind, "sequence") == 0;
+}
+
+/* A column of a table that was made anew goes with it: its number alone does not tell. */
+static bool is_replaced(const struct model_object *a, const struct model_object *b)
+{
+	const char *x = model_value(a, "_oid"), *y = model_value(b, "_oid");
+
+	if (!x || !y || strcmp(x, y) == 0)
+		return false;
+	size_t table = strcspn(x, ".");
+	return !x[table] || strncmp(x, y, table + 1) == 0;
+}
+
+/* A column that went from a table whose name changed: the table came and went, and is still there.
+ */
+static bool went_from_renamed(const struct comparer *c, const struct model_object *a)
+{
+	const char *oid = model_value(a, "_oid");
+
+	if (strcmp(a->kind, "column") != 0 || has_table(c->after, a->table))
+		return false;
+	const struct model_object *table = model_find(c->before, "table", a->table);
+	return table && model_find_by(c->after, "table", "_oid", model_value(table, "_oid")) &&
+	       !model_find_by(c->after, "column", "_oid", oid);
+}
+
+static int compare_one_identity(struct comparer *c, const struct model_object *a, struct err *e)
+{
+	const struct model_object *b = model_find(c->after, a->kind, a->name), *now;
+	struct model_change change = { .before = a, .after = b };
+
+	if (!b)
+		return went_from_renamed(c, a) ? add(c, change, e) : 0;
+	if (!is_replaced(a, b))
+		return 0;
+	now = model_find_by(c->after, a->kind, "_oid", model_value(a, "_oid"));
+	change.attribute = "replaced";
+	change.from = now ? now->name : NULL;
+	return add(c, change, e);
+}
+
+int model_compare_identity(struct model_changes *changes, const struct model *before,
+			   const struct model *after, const char *const *ignore, struct err *e)
+{
+	struct comparer c = { changes, before, after, ignore, NULL, changes->n };
+
+	for (int i = 0; i < before->n; i++) {
+		const struct model_object *a = &before->list[i];
+		if (!has_rows(a) || is_skipped(&c, a))
+			continue;
+		if (compare_one_identity(&c, a, e))
+			return -1;
+	}
+	return 0;
+}
+
 void model_changes_done(struct model_changes *c)
 {
 	free(c->list);

@@ -58,6 +58,18 @@ struct model_changes {
  */
 int model_compare(struct model_changes *ret, const struct model *before, const struct model *after,
 		  const char *const *ignore, const char *const *kinds, struct err *e) MUST_CHECK;
+/*
+ * Adds what is there in both under one name and is not the same: a table, a column or a sequence
+ * that was dropped and made again, as a change of the attribute "replaced" (from: what the old one
+ * is called now, or NULL). And columns that went from a table that was renamed. Both are of the
+ * same database.
+ */
+int model_compare_identity(struct model_changes *changes, const struct model *before,
+			   const struct model *after, const char *const *ignore,
+			   struct err *e) MUST_CHECK;
+/* The object of this kind with this value of a fact, or NULL. */
+const struct model_object *model_find_by(const struct model *m, const char *kind, const char *fact,
+					 const char *value);
 void model_changes_done(struct model_changes *c);
 
 AUTO_DEFINE(model, struct model *, model_free);

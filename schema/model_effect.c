@@ -46,7 +46,11 @@ static void raise(struct model_judgement *j, enum model_severity severity)
 /* n rows make the change fail: with none nothing is left to look at but the reading of all rows. */
 static void judge_violations(struct model_judgement *j, int64_t n, const char *what)
 {
-	if (n > 0) {
+	if (n > 0 && j->rows_change) {
+		raise(j, MODEL_REVIEW);
+		add_why(j, "%lld %s now: it fails unless these migrations change that",
+			(long long)n, what);
+	} else if (n > 0) {
 		raise(j, MODEL_DESTRUCTIVE);
 		add_why(j, "%lld %s: it would fail", (long long)n, what);
 	} else if (n == 0) {
@@ -86,6 +90,19 @@ static void lost_rows(struct pg *pg, struct model_judgement *j)
 		add_why(j, "%lld rows", (long long)n);
 }
 
+/* Statements that change rows: of an empty table none. */
+static void changed_rows(struct pg *pg, struct model_judgement *j)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	text_addf(&sql, "SELECT pg_catalog.count(*) FROM %s", table_of(j));
+	int64_t n = ask(pg, j, &sql);
+	if (n >= 0)
+		add_why(j, "%lld rows now", (long long)n);
+	if (n == 0)
+		j->severity = MODEL_SAFE;
+}
+
 static void lost_values(struct pg *pg, struct model_judgement *j)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
@@ -121,16 +138,21 @@ static void column_came(struct pg *pg, struct model_judgement *j)
 	}
 }
 
-static void duplicates(struct pg *pg, struct model_judgement *j, const char *keys, const char *predicate)
+/* nulls: NULLS NOT DISTINCT, rows without a value are doubles of each other, too. */
+static void duplicates(struct pg *pg, struct model_judgement *j, const char *keys,
+		       const char *predicate, bool nulls)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
 	if (!keys)
 		return;
-	text_addf(&sql, "SELECT coalesce(pg_catalog.sum(n) - pg_catalog.count(*), 0) FROM (SELECT"
-			" pg_catalog.count(*) AS n FROM %s WHERE pg_catalog.num_nulls(%s) = 0%s%s%s GROUP BY"
-			" %s HAVING pg_catalog.count(*) > 1) d", table_of(j), keys, predicate ? " AND (" : "",
-		  predicate ? predicate : "", predicate ? ")" : "", keys);
+	text_addf(
+		&sql,
+		"SELECT coalesce(pg_catalog.sum(n) - pg_catalog.count(*), 0) FROM (SELECT"
+		" pg_catalog.count(*) AS n FROM %s WHERE (%s OR pg_catalog.num_nulls(%s) = 0)%s%s%s"
+		" GROUP BY %s HAVING pg_catalog.count(*) > 1) d",
+		table_of(j), nulls ? "true" : "false", keys, predicate ? " AND (" : "",
+		predicate ? predicate : "", predicate ? ")" : "", keys);
 	judge_violations(j, ask(pg, j, &sql), "rows are doubles");
 }
 
@@ -138,13 +160,21 @@ static void orphans(struct pg *pg, struct model_judgement *j)
 {
 	const struct model_object *o = j->change.after;
 	const char *columns = model_value(o, "_columns"), *referenced = model_value(o, "_referenced");
+	const char *match = model_value(o, "_match");
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
 	if (!columns || !referenced)
 		return;
-	text_addf(&sql, "SELECT pg_catalog.count(*) FROM %s c WHERE pg_catalog.num_nulls(%s) = 0 AND (%s) NOT"
-			" IN (SELECT %s FROM %s WHERE pg_catalog.num_nulls(%s) = 0)", o->table, columns, columns,
-		  referenced, model_value(o, "_references"), referenced);
+	text_addf(&sql,
+		  "SELECT pg_catalog.count(*) FROM %s c WHERE (pg_catalog.num_nulls(%s) = 0 AND "
+		  "(%s) NOT"
+		  " IN (SELECT %s FROM %s WHERE pg_catalog.num_nulls(%s) = 0))",
+		  o->table, columns, columns, referenced, model_value(o, "_references"),
+		  referenced);
+	if (match && match[0] == 'f') /* MATCH FULL: all of them, or none */
+		text_addf(&sql,
+			  " OR (pg_catalog.num_nulls(%s) > 0 AND pg_catalog.num_nonnulls(%s) > 0)",
+			  columns, columns);
 	judge_violations(j, ask(pg, j, &sql), "rows have no parent");
 }
 
@@ -157,30 +187,142 @@ static void not_checked(struct pg *pg, struct model_judgement *j)
 	judge_violations(j, ask(pg, j, &sql), "rows are against it");
 }
 
-static void constraint_came(struct pg *pg, struct model_judgement *j)
+/* What nobody asked: not the same as nothing against it. */
+static void not_asked(struct model_judgement *j)
+{
+	raise(j, MODEL_REVIEW);
+	add_why(j, "whether rows are against it is not known, look before");
+}
+
+static void constraint_rows(struct pg *pg, struct model_judgement *j)
 {
 	const struct model_object *o = j->change.after;
 	const char *type = model_value(o, "_type"), *validated = model_value(o, "validated");
+	const char *definition = model_value(o, "definition");
 
-	raise(j, MODEL_REVIEW);
 	if (!type || (validated && validated[0] == 'f'))
 		add_why(j, "not checked on the rows that are there");
 	else if (type[0] == 'p' || type[0] == 'u')
-		duplicates(pg, j, model_value(o, "_columns"), NULL);
+		duplicates(pg, j, model_value(o, "_columns"), NULL,
+			   definition && strstr(definition, "NULLS NOT DISTINCT"));
 	else if (type[0] == 'f')
 		orphans(pg, j);
 	else if (type[0] == 'c')
 		not_checked(pg, j);
+	else
+		not_asked(j);
+}
+
+static void unique_rows(struct pg *pg, struct model_judgement *j)
+{
+	const struct model_object *o = j->change.after;
+	const char *unique = model_value(o, "unique"),
+		   *nulls = model_value(o, "nulls_not_distinct");
+
+	if (unique && unique[0] == 't')
+		duplicates(pg, j, model_value(o, "_keys"), model_value(o, "predicate"),
+			   nulls && nulls[0] == 't');
 }
 
 static void index_came(struct pg *pg, struct model_judgement *j)
 {
-	const struct model_object *o = j->change.after;
-	const char *unique = model_value(o, "unique");
-
 	size_of(pg, j, "reads");
-	if (unique && unique[0] == 't')
-		duplicates(pg, j, model_value(o, "_keys"), model_value(o, "predicate"));
+	unique_rows(pg, j);
+}
+
+/* --- partitions --- */
+
+static bool is_there(struct pg *pg, const char *table)
+{
+	AUTO(free) char *oid = NULL;
+	struct err ignored = ERR_INIT;
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	text_add(&sql, "SELECT pg_catalog.to_regclass(");
+	text_add_literal(&sql, table);
+	text_add(&sql, ")");
+	return pg_value(pg, text_str(&sql), &oid, &ignored) == 0 && oid;
+}
+
+/* Rows of its bounds that the parent has elsewhere: only the default partition can have them. */
+static int64_t in_default(struct pg *pg, struct model_judgement *j)
+{
+	const struct model_object *o = j->change.after;
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	text_addf(&sql,
+		  "SELECT pg_catalog.count(*) FROM %s WHERE (%s) AND tableoid IS DISTINCT FROM"
+		  " pg_catalog.to_regclass(",
+		  model_value(o, "parents"), model_value(o, "_partition"));
+	text_add_literal(&sql, o->name);
+	text_add(&sql, ")::pg_catalog.oid");
+	return ask(pg, j, &sql);
+}
+
+static bool has_bounds(struct pg *pg, const struct model_object *o)
+{
+	const char *parent = model_value(o, "parents"), *bound = model_value(o, "partition_bound");
+
+	return parent && bound && model_value(o, "_partition") && strcmp(bound, "DEFAULT") != 0 &&
+	       is_there(pg, parent);
+}
+
+static void partition_came(struct pg *pg, struct model_judgement *j)
+{
+	if (has_bounds(pg, j->change.after) &&
+	    strstr(model_value(j->change.after, "partition_bound"), "modulus") == NULL)
+		judge_violations(j, in_default(pg, j), "rows of it are in the default partition");
+}
+
+/* Attached, or with other bounds than before. */
+static void partition_changed(struct pg *pg, struct model_judgement *j)
+{
+	const struct model_object *o = j->change.after;
+	const char *check = model_value(o, "_partition");
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	/* a rule of hashes names the parent by a number of the scratch database */
+	if (!check || strstr(check, "satisfies_hash_partition")) {
+		not_asked(j);
+		return;
+	}
+	text_addf(&sql, "SELECT pg_catalog.count(*) FROM %s WHERE NOT (%s)", table_of(j), check);
+	int64_t n = ask(pg, j, &sql);
+	judge_violations(j, n, "rows are outside of its bounds");
+	if (n == 0 && has_bounds(pg, o) && (n = in_default(pg, j)) > 0)
+		judge_violations(j, n, "rows of it are in the default partition");
+}
+
+/* --- domains --- */
+
+/* Every table's column of the domain, one SELECT each, with its values under the name VALUE. */
+static const char domain_columns[] =
+	"SELECT pg_catalog.string_agg(pg_catalog.format('SELECT %%I AS value FROM %%s', a.attname,"
+	" a.attrelid::pg_catalog.regclass), ' UNION ALL ') FROM pg_catalog.pg_attribute a JOIN"
+	" pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = pg_catalog.to_regtype(%s) "
+	"AND"
+	" c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT a.attisdropped";
+
+static void domain_changed(struct pg *pg, struct model_judgement *j)
+{
+	const struct model_object *o = j->change.after;
+	const char *not_null = model_value(o, "not_null"), *check = model_value(o, "_check");
+	AUTO(free) char *columns = NULL;
+	AUTO_TEXT struct text name = TEXT_INIT;
+	AUTO_TEXT struct text sql = TEXT_INIT;
+	struct err ignored = ERR_INIT;
+
+	text_add_literal(&name, j->change.before->name);
+	if (pg_valuef(pg, &columns, &ignored, domain_columns, text_str(&name))) {
+		not_asked(j);
+		return;
+	}
+	if (!columns)
+		return; /* no column is of it */
+	text_addf(&sql, "SELECT pg_catalog.count(*) FROM (%s) v WHERE NOT (%s)%s", columns,
+		  check ? check : "true",
+		  not_null && not_null[0] == 't' ? " OR value IS NULL" : "");
+	judge_violations(j, ask(pg, j, &sql), "values are against it");
 }
 
 /* --- choosing --- */
@@ -191,10 +333,14 @@ static void came(struct pg *pg, struct model_judgement *j)
 
 	if (strcmp(kind, "column") == 0)
 		column_came(pg, j);
-	else if (strcmp(kind, "constraint") == 0)
-		constraint_came(pg, j);
 	else if (strcmp(kind, "index") == 0)
 		index_came(pg, j);
+	else if (strcmp(kind, "table") == 0)
+		partition_came(pg, j);
+	else if (strcmp(kind, "constraint") == 0) {
+		raise(j, MODEL_REVIEW);
+		constraint_rows(pg, j);
+	}
 }
 
 static void went(struct pg *pg, struct model_judgement *j)
@@ -207,13 +353,43 @@ static void went(struct pg *pg, struct model_judgement *j)
 		lost_values(pg, j);
 }
 
-static void changed(struct pg *pg, struct model_judgement *j)
+static void table_changed(struct pg *pg, struct model_judgement *j)
 {
 	const struct model_change *c = &j->change;
 
-	if (strcmp(c->after->kind, "column") == 0 && strcmp(c->attribute, "not_null") == 0 &&
-	    c->to && c->to[0] == 't')
+	if (strcmp(c->attribute, "rows") == 0 || strcmp(c->attribute, "rewritten") == 0)
+		changed_rows(pg, j);
+	else if (strcmp(c->attribute, "replaced") == 0 && !c->from)
+		lost_rows(pg, j);
+	else if (strcmp(c->attribute, "partition_bound") == 0 && c->to)
+		partition_changed(pg, j);
+}
+
+static void column_changed(struct pg *pg, struct model_judgement *j)
+{
+	const struct model_change *c = &j->change;
+
+	if (strcmp(c->attribute, "not_null") == 0 && c->to && c->to[0] == 't')
 		nulls(pg, j);
+	else if (strcmp(c->attribute, "replaced") == 0 && !c->from)
+		lost_values(pg, j);
+}
+
+static void changed(struct pg *pg, struct model_judgement *j)
+{
+	const char *kind = j->change.after->kind, *attribute = j->change.attribute;
+
+	if (strcmp(kind, "table") == 0)
+		table_changed(pg, j);
+	else if (strcmp(kind, "column") == 0)
+		column_changed(pg, j);
+	else if (strcmp(kind, "constraint") == 0) /* another rule of the same name, or VALIDATE */
+		constraint_rows(pg, j);
+	else if (strcmp(kind, "index") == 0 && strcmp(attribute, "options") != 0)
+		unique_rows(pg, j);
+	else if (strcmp(kind, "type") == 0 &&
+		 (strcmp(attribute, "checks") == 0 || strcmp(attribute, "not_null") == 0))
+		domain_changed(pg, j);
 }
 
 static void probe(struct pg *pg, struct model_judgement *j)

@@ -42,6 +42,12 @@ static const struct rule {
 	{ CAME, "trigger", NULL, NULL, MODEL_REVIEW, "writing does something more" },
 	{ CAME, "rule", NULL, NULL, MODEL_REVIEW, "writing does something else" },
 	{ CAME, NULL, NULL, NULL, MODEL_SAFE, "" },
+	{ CHANGED, "table", "replaced", NULL, MODEL_DESTRUCTIVE,
+	  "dropped and made again: its rows are lost" },
+	{ CHANGED, "column", "replaced", NULL, MODEL_DESTRUCTIVE,
+	  "dropped and made again: its values are lost" },
+	{ CHANGED, "sequence", "replaced", NULL, MODEL_DESTRUCTIVE,
+	  "dropped and made again: its value is lost" },
 	{ CHANGED, "table", "persistence", "unlogged", MODEL_DESTRUCTIVE,
 	  "a restart of the server empties it" },
 	{ CHANGED, "table", "row_security", "t", MODEL_REVIEW,
@@ -158,9 +164,25 @@ static void judge_type(struct model_judgement *j)
 	}
 }
 
-/* Labels can only be added; a type made anew can have lost some. */
+/* Every number of the one list stands in the other. */
+static bool all_stay(const char *from, const char *to)
+{
+	for (const char *p = from; p && *p; p += strcspn(p, ","), p += *p == ',') {
+		const char *q = to;
+		size_t len = strcspn(p, ",");
+		while (q && *q && !(strcspn(q, ",") == len && strncmp(p, q, len) == 0))
+			q += strcspn(q, ","), q += *q == ',';
+		if (!q || !*q)
+			return false;
+	}
+	return from && to;
+}
+
+/* Labels can be added and renamed; a type made anew can have lost some. */
 static void judge_labels(struct model_judgement *j)
 {
+	const struct model_change *c = &j->change;
+	bool same = all_stay(model_value(c->before, "_labels"), model_value(c->after, "_labels"));
 	const char *from = j->change.from ? j->change.from : "", *to = j->change.to ? j->change.to : "";
 	bool kept = true;
 
@@ -171,10 +193,11 @@ static void judge_labels(struct model_judgement *j)
 		p += len;
 		p += strspn(p, ", ");
 	}
-	j->severity = kept ? MODEL_SAFE : MODEL_DESTRUCTIVE;
+	j->severity = kept ? MODEL_SAFE : same ? MODEL_REVIEW : MODEL_DESTRUCTIVE;
 	text_clear(&j->why);
 	if (!kept)
-		text_add(&j->why, "a label is gone");
+		text_add(&j->why, same ? "a label is renamed: programs that use the old one fail"
+				       : "a label is gone");
 }
 
 /* --- one judgement --- */
@@ -211,6 +234,11 @@ static void judge_one(struct model_judgement *j, const struct model *before, con
 		judge_type(j);
 	if (c->attribute && strcmp(o->kind, "type") == 0 && strcmp(c->attribute, "labels") == 0)
 		judge_labels(j);
+	if (c->attribute && strcmp(c->attribute, "replaced") == 0 && c->from) {
+		j->severity = MODEL_REVIEW;
+		text_clear(&j->why);
+		text_addf(&j->why, "another one has this name; what it held is in %s", c->from);
+	}
 	if (j->rewrites && j->severity == MODEL_SAFE)
 		j->severity = MODEL_REVIEW;
 }
@@ -232,22 +260,47 @@ static struct model_judgement *twin_of(struct model_judgements *all, const struc
 	return NULL;
 }
 
-static void join_renames(struct model_judgements *all)
+static void note_rename(struct model_judgement *twin, const char *was)
+{
+	twin->was = was;
+	twin->severity = MODEL_REVIEW;
+	text_clear(&twin->why);
+	text_add(&twin->why, "programs that use the old name fail");
+}
+
+/* It has the name of another one, that went before: its own name is gone, and nothing of it. */
+static void note_new_name(struct model_judgement *went, const struct model *after)
+{
+	const struct model_object *o = went->change.before;
+	const struct model_object *now =
+		model_find_by(after, o->kind, "_oid", model_value(o, "_oid"));
+
+	if (!now)
+		return;
+	went->severity = MODEL_REVIEW;
+	text_clear(&went->why);
+	text_addf(&went->why, "it is called %s now; programs that use the old name fail",
+		  now->name);
+}
+
+static void join_renames(struct model_judgements *all, const struct model *after)
 {
 	for (int i = 0; i < all->n;) {
-		struct model_judgement *went = &all->list[i];
-		struct model_judgement *twin =
-			!went->change.attribute && !went->change.after ? twin_of(all, went) : NULL;
-		if (!twin) {
+		struct model_judgement *j = &all->list[i], *twin = NULL;
+		bool went = !j->change.attribute && !j->change.after;
+		bool replaced = j->change.attribute && strcmp(j->change.attribute, "replaced") == 0;
+		if (went || replaced)
+			twin = twin_of(all, j);
+		if (twin)
+			note_rename(twin, j->change.before->name);
+		else if (went)
+			note_new_name(j, after);
+		if (!twin || replaced) {
 			i++;
 			continue;
 		}
-		twin->was = went->change.before->name;
-		twin->severity = MODEL_REVIEW;
-		text_clear(&twin->why);
-		text_add(&twin->why, "programs that use the old name fail");
-		text_done(&went->why);
-		memmove(went, went + 1, (size_t)(all->n - i - 1) * sizeof(*went));
+		text_done(&j->why);
+		memmove(j, j + 1, (size_t)(all->n - i - 1) * sizeof(*j));
 		all->n--;
 	}
 }
@@ -265,7 +318,7 @@ int model_judge(struct model_judgements *ret, const struct model_changes *change
 		all.list[all.n] = (struct model_judgement){ .change = changes->list[i], .why = TEXT_INIT };
 		judge_one(&all.list[all.n++], before, after);
 	}
-	join_renames(&all);
+	join_renames(&all, after);
 	model_judgements_count(&all);
 	*ret = all;
 	return 0;

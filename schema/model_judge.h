@@ -21,6 +21,7 @@ struct model_judgement {
 	enum model_severity severity;
 	const char *was;   /* the former name of a table or column that was renamed, or NULL */
 	bool rewrites;	   /* the table's file is written anew */
+	bool rows_change;  /* statements change rows of its table, too */
 	struct text why;   /* one sentence, or "" */
 };
 

@@ -28,38 +28,71 @@ static const char extensions[] =
 	" FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace"
 	" WHERE x.extname NOT IN ('plpgsql', 'neon')";
 
-static const char types[] =
-	"SELECT 'type', " NAME("n.nspname", "t.typname") ", NULL, CASE t.typtype WHEN 'e' THEN 'enum'"
-	" WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite' ELSE 'range' END AS sort,"
-	" (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' ORDER BY"
-	" l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) AS labels,"
-	" (SELECT pg_catalog.string_agg(pg_catalog.format('%I %s', a.attname,"
-	" pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) FROM"
-	" pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0"
-	" AND NOT a.attisdropped) AS fields,"
-	" CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END AS base,"
-	" CASE WHEN t.typtype = 'd' THEN t.typnotnull END AS not_null, t.typdefault AS \"default\","
-	" (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid), ', ' ORDER BY k.conname)"
-	" FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') AS checks,"
-	" (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range r WHERE"
-	" r.rngtypid = t.oid) AS subtype"
-	" FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
-	" LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid"
-	" WHERE " OURS " AND t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' OR c.relkind = 'c')"
-	" AND " OWN("pg_type", "t.oid");
+static const char types[] = "SELECT 'type', " NAME(
+	"n.nspname",
+	"t.typname") ", NULL, CASE t.typtype WHEN 'e' THEN 'enum'"
+		     " WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite' ELSE 'range' END AS sort,"
+		     " (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' "
+		     "ORDER BY"
+		     " l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) AS "
+		     "labels,"
+		     " (SELECT pg_catalog.string_agg(pg_catalog.format('%I %s', a.attname,"
+		     " pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) "
+		     "FROM"
+		     " pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid "
+		     "AND a.attnum > 0"
+		     " AND NOT a.attisdropped) AS fields,"
+		     " CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, "
+		     "t.typtypmod) END AS base,"
+		     " CASE WHEN t.typtype = 'd' THEN t.typnotnull END AS not_null, t.typdefault "
+		     "AS \"default\","
+		     " (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid), ', ' "
+		     "ORDER BY k.conname)"
+		     " FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = "
+		     "'c') AS checks,"
+		     " (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range "
+		     "r WHERE"
+		     " r.rngtypid = t.oid) AS subtype, (SELECT "
+		     "pg_catalog.string_agg(l.oid::pg_catalog.text, ',' ORDER BY l.enumsortorder)"
+		     " FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) AS _labels,"
+		     " (SELECT pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(k.conbin, 0) || "
+		     "')', ' AND ') FROM"
+		     " pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' AND "
+		     "k.convalidated) AS"
+		     " _check"
+		     " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = "
+		     "t.typnamespace"
+		     " LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid"
+		     " WHERE " OURS " AND t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' "
+				    "OR c.relkind = 'c')"
+		     " AND " OWN("pg_type", "t.oid");
 
 static const char tables[] =
 	"SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN"
-	" 'foreign table' ELSE 'table' END, " NAME("n.nspname", "c.relname") ", NULL,"
-	" CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END AS persistence,"
-	" CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END AS partition_key,"
-	" CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS"
-	" partition_bound, (SELECT pg_catalog.string_agg(h.inhparent::pg_catalog.regclass::pg_catalog.text,"
-	" ', ' ORDER BY h.inhseqno) FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) AS parents,"
-	" pg_catalog.array_to_string(c.reloptions, ', ') AS options, c.relrowsecurity AS row_security,"
-	" c.relforcerowsecurity AS force_row_security, CASE WHEN c.relkind IN ('v', 'm') THEN"
-	" pg_catalog.pg_get_viewdef(c.oid) END AS definition, c.oid AS _oid, c.relfilenode AS _filenode"
-	" FROM pg_catalog.pg_class c" CLASS_JOIN " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+	" 'foreign table' ELSE 'table' END, " NAME(
+		"n.nspname",
+		"c.relname") ", NULL,"
+			     " CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END "
+			     "AS persistence,"
+			     " CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) "
+			     "END AS partition_key,"
+			     " CASE WHEN c.relispartition THEN "
+			     "pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS"
+			     " partition_bound, (SELECT "
+			     "pg_catalog.string_agg(h.inhparent::pg_catalog.regclass::pg_catalog."
+			     "text,"
+			     " ', ' ORDER BY h.inhseqno) FROM pg_catalog.pg_inherits h WHERE "
+			     "h.inhrelid = c.oid) AS parents,"
+			     " pg_catalog.array_to_string(c.reloptions, ', ') AS options, "
+			     "c.relrowsecurity AS row_security,"
+			     " c.relforcerowsecurity AS force_row_security, CASE WHEN c.relkind IN "
+			     "('v', 'm') THEN"
+			     " pg_catalog.pg_get_viewdef(c.oid) END AS definition, c.oid AS _oid, "
+			     "c.relfilenode AS _filenode,"
+			     " CASE WHEN c.relispartition THEN "
+			     "pg_catalog.pg_get_partition_constraintdef(c.oid) END AS _partition"
+			     " FROM pg_catalog.pg_class c" CLASS_JOIN
+			     " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 static const char columns[] =
 	"SELECT 'column', " PART("n.nspname", "c.relname", "a.attname") ", "
@@ -79,20 +112,36 @@ static const char columns[] =
 	" AND c.relkind IN ('r', 'p', 'f', 'm', 'v')";
 
 static const char constraints[] =
-	"SELECT 'constraint', " PART("n.nspname", "c.relname", "k.conname") ", "
-	NAME("n.nspname", "c.relname") ", pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid),"
-	" ' NOT VALID$', '') AS definition, k.convalidated AS validated, k.contype AS _type,"
-	" (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY o.i) FROM"
-	" pg_catalog.unnest(k.conkey) WITH ORDINALITY o(num, i) JOIN pg_catalog.pg_attribute a ON"
-	" a.attrelid = k.conrelid AND a.attnum = o.num) AS _columns,"
-	" CASE WHEN k.contype = 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid) END AS _check,"
-	" CASE WHEN k.contype = 'f' THEN " NAME("fn.nspname", "f.relname") " END AS _references,"
-	" (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY o.i) FROM"
-	" pg_catalog.unnest(k.confkey) WITH ORDINALITY o(num, i) JOIN pg_catalog.pg_attribute a ON"
-	" a.attrelid = k.confrelid AND a.attnum = o.num) AS _referenced"
-	" FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid LEFT JOIN"
-	" pg_catalog.pg_class f ON f.oid = k.confrelid LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid ="
-	" f.relnamespace" CLASS_JOIN " AND k.contype IN ('p', 'u', 'f', 'c', 'x')";
+	"SELECT 'constraint', " PART("n.nspname", "c.relname", "k.conname") ", " NAME(
+		"n.nspname",
+		"c.relname") ", pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid),"
+			     " ' NOT VALID$', '') AS definition, k.convalidated AS validated, "
+			     "k.contype AS _type,"
+			     " (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', "
+			     "' ORDER BY o.i) FROM"
+			     " pg_catalog.unnest(k.conkey) WITH ORDINALITY o(num, i) JOIN "
+			     "pg_catalog.pg_attribute a ON"
+			     " a.attrelid = k.conrelid AND a.attnum = o.num) AS _columns,"
+			     " CASE WHEN k.contype = 'c' THEN pg_catalog.pg_get_expr(k.conbin, "
+			     "k.conrelid) END AS _check,"
+			     " k.confmatchtype AS _match,"
+			     " CASE WHEN k.contype = 'f' THEN " NAME(
+				     "fn.nspname",
+				     "f.relname") " END AS _references,"
+						  " (SELECT "
+						  "pg_catalog.string_agg(pg_catalog.quote_ident(a."
+						  "attname), ', ' ORDER BY o.i) FROM"
+						  " pg_catalog.unnest(k.confkey) WITH ORDINALITY "
+						  "o(num, i) JOIN pg_catalog.pg_attribute a ON"
+						  " a.attrelid = k.confrelid AND a.attnum = o.num) "
+						  "AS _referenced"
+						  " FROM pg_catalog.pg_constraint k JOIN "
+						  "pg_catalog.pg_class c ON c.oid = k.conrelid "
+						  "LEFT JOIN"
+						  " pg_catalog.pg_class f ON f.oid = k.confrelid "
+						  "LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid ="
+						  " f.relnamespace" CLASS_JOIN
+						  " AND k.contype IN ('p', 'u', 'f', 'c', 'x')";
 
 static const char indexes[] =
 	"SELECT 'index', " NAME("n.nspname", "c.relname") ", " NAME("tn.nspname", "t.relname")
@@ -121,16 +170,26 @@ static const char indexes[] =
 	" t.relnamespace JOIN pg_catalog.pg_am am ON am.oid = c.relam" CLASS_JOIN " AND "
 	OWN("pg_class", "t.oid");
 
-static const char sequences[] =
-	"SELECT 'sequence', " NAME("n.nspname", "c.relname") ", NULL,"
-	" pg_catalog.format_type(s.seqtypid, NULL) AS type, s.seqstart AS start, s.seqmin AS min,"
-	" s.seqmax AS max, s.seqincrement AS increment, s.seqcache AS cache, s.seqcycle AS cycle,"
-	" (SELECT pg_catalog.format('%s.%I', d.refobjid::pg_catalog.regclass, a.attname) FROM"
-	" pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum ="
-	" d.refobjsubid WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND"
-	" d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') LIMIT 1)"
-	" AS owned_by"
-	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid" CLASS_JOIN;
+static const char sequences[] = "SELECT 'sequence', " NAME(
+	"n.nspname",
+	"c.relname") ", NULL,"
+		     " pg_catalog.format_type(s.seqtypid, NULL) AS type, s.seqstart AS start, "
+		     "s.seqmin AS min,"
+		     " s.seqmax AS max, s.seqincrement AS increment, s.seqcache AS cache, "
+		     "s.seqcycle AS cycle,"
+		     " (SELECT pg_catalog.format('%s.%I', d.refobjid::pg_catalog.regclass, "
+		     "a.attname) FROM"
+		     " pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a ON a.attrelid = "
+		     "d.refobjid AND a.attnum ="
+		     " d.refobjsubid WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+		     "AND d.objid = c.oid AND"
+		     " d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN "
+		     "('a', 'i') LIMIT 1)"
+		     " AS owned_by, c.oid AS _oid, CASE WHEN "
+		     "pg_catalog.has_sequence_privilege(c.oid, 'USAGE, SELECT')"
+		     " THEN pg_catalog.pg_sequence_last_value(c.oid) END AS _last"
+		     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_sequence s ON s.seqrelid = "
+		     "c.oid" CLASS_JOIN;
 
 static const char functions[] =
 	"SELECT 'function', " NAME("n.nspname", "p.proname") " || '(' ||"
@@ -148,11 +207,17 @@ static const char functions[] =
 	" pg_catalog.pg_language l ON l.oid = p.prolang WHERE " OURS " AND " OWN("pg_proc", "p.oid");
 
 static const char triggers[] =
-	"SELECT 'trigger', " PART("n.nspname", "c.relname", "g.tgname") ", "
-	NAME("n.nspname", "c.relname") ", pg_catalog.pg_get_triggerdef(g.oid) AS definition,"
-	" CASE g.tgenabled WHEN 'O' THEN 'yes' WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' ELSE 'always' END"
-	" AS enabled FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid" CLASS_JOIN
-	" AND NOT g.tgisinternal";
+	"SELECT 'trigger', " PART("n.nspname", "c.relname", "g.tgname") ", " NAME(
+		"n.nspname", "c.relname") ", pg_catalog.pg_get_triggerdef(g.oid) AS definition,"
+					  " CASE g.tgenabled WHEN 'O' THEN 'yes' WHEN 'D' THEN "
+					  "'no' WHEN 'R' THEN 'replica' ELSE 'always' END"
+					  " AS enabled FROM pg_catalog.pg_trigger g JOIN "
+					  "pg_catalog.pg_class c ON c.oid = g.tgrelid" CLASS_JOIN
+					  " AND NOT g.tgisinternal AND NOT EXISTS (SELECT FROM "
+					  "pg_catalog.pg_proc p JOIN"
+					  " pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace "
+					  "WHERE p.oid = g.tgfoid AND pn.nspname ="
+					  " 'neonferry')"; /* of scratch_rows */
 
 /* What a view is made of is its definition. */
 static const char rules[] =

@@ -2,6 +2,7 @@
 
 #include "schema/archive.h"
 #include "schema/query.h"
+#include "schema/scratch_rows.h"
 #include "schema/scratch_try.h"
 
 #include <stdio.h>
@@ -224,8 +225,36 @@ static int restore(struct scratch *s, const struct archive *a, struct err *e)
 	return pg_exec(s->pg, "SELECT pg_catalog.set_config('search_path', '', false)", e);
 }
 
-int scratch_copy_schema(struct scratch *s, const struct conn *target, int version, struct err *e)
+/* ALTER SEQUENCE is refused by the value, rows that are put in get the numbers that they would get.
+ */
+static int copy_sequences(struct scratch *s, struct pg *pg, struct err *e)
 {
+	AUTO(pgresult) PGresult *res = NULL;
+	AUTO_TEXT struct text sql = TEXT_INIT;
+
+	if (pg_query(pg,
+		     "SELECT pg_catalog.format('%I.%I', q.schemaname, q.sequencename), "
+		     "q.last_value FROM"
+		     " pg_catalog.pg_sequences q WHERE q.last_value IS NOT NULL AND q.schemaname "
+		     "!~ '^pg_'",
+		     &res, e))
+		return err_note(e, "reading where the target's sequences stand");
+	text_add(&sql, "SELECT pg_catalog.setval(c.oid, v.n) FROM (VALUES (NULL::pg_catalog.text, "
+		       "0::pg_catalog.int8)");
+	for (int i = 0; i < PQntuples(res); i++) {
+		text_add(&sql, ", (");
+		text_add_literal(&sql, query_text(res, i, 0));
+		text_addf(&sql, ", %s)", query_text(res, i, 1));
+	}
+	text_add(&sql, ") v(name, n) JOIN pg_catalog.pg_class c ON c.oid = "
+		       "pg_catalog.to_regclass(v.name)");
+	return text_check(&sql, e) ? -1 : pg_exec(s->pg, text_str(&sql), e);
+}
+
+int scratch_copy_schema(struct scratch *s, const struct conn *target, struct pg *pg, struct err *e)
+{
+	int version = pg_version(pg);
+
 	AUTO(archive) struct archive *a = NULL;
 	char path[] = "/tmp/neonferry-schema-XXXXXX";
 	int fd = mkstemp(path);
@@ -234,7 +263,8 @@ int scratch_copy_schema(struct scratch *s, const struct conn *target, int versio
 		return err_set(e, ERR_DISK, "cannot make a file in /tmp");
 	close(fd);
 	int failed = archive_dump(target, version, NULL, path, s->o.stop, e) ||
-		     archive_read(&a, path, version, s->o.stop, e) || restore(s, a, e);
+		     archive_read(&a, path, version, s->o.stop, e) || restore(s, a, e) ||
+		     copy_sequences(s, pg, e) || scratch_rows_watch(s->pg, e);
 	unlink(path);
 	return failed ? -1 : 0;
 }

@@ -5,8 +5,9 @@
  * is dropped by the next after an hour. Or the database that the user names: it must be empty, and
  * is emptied at the end.
  *
- * INVARIANT	No row of the target is ever in it. Nothing done in it reaches beyond it: statements
- *		about roles, databases and the server are left out and named.
+ * INVARIANT	No row of the target is ever in it; its sequences stand where the target's do.
+ *Nothing done in it reaches beyond it: statements about roles, databases and the server are left
+ *		out and named.
  * OWNER	scratch_close() ends it, however far it came.
  */
 #ifndef SCHEMA_SCRATCH_H
@@ -35,14 +36,24 @@ int scratch_open(struct scratch **ret, const struct conn *target, const struct s
 void scratch_close(struct scratch *s);
 struct pg *scratch_pg(struct scratch *s); /* borrowed */
 
-/* The target's schema without rows, by pg_dump. version: of the target's server. */
-int scratch_copy_schema(struct scratch *s, const struct conn *target, int version, struct err *e)
-	MUST_CHECK;
+/*
+ * The target's schema without rows, by pg_dump, and where its sequences stand, asked of pg, a
+ * session with the target; from then on what is tried is watched (scratch_notes.rows).
+ */
+int scratch_copy_schema(struct scratch *s, const struct conn *target, struct pg *pg,
+			struct err *e) MUST_CHECK;
 
 /* What trying a migration told besides the catalog. */
 struct scratch_notes {
 	json_t *locks;	 /* [{migration, relation, mode}]: strongest of each, on what was there before */
 	json_t *skipped; /* [{migration, line, statement}]: reach beyond the database, not tried */
+	/*
+	 * What was done to rows of tables that were there before: [{migration, relation (its OID),
+	 * op (INSERT, UPDATE, DELETE, TRUNCATE), statement}], in place [{relation, op, rows}].
+	 */
+	json_t *rows;
+	bool computes; /* ALTER ... TYPE ... USING an expression that is no cast was among it */
+	bool counted;  /* in place: TRUNCATE is not told from other rewriting */
 };
 
 int scratch_notes_init(struct scratch_notes *n, struct err *e) MUST_CHECK;

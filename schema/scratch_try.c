@@ -2,6 +2,7 @@
 
 #include "schema/migration_sql.h"
 #include "schema/query.h"
+#include "schema/scratch_rows.h"
 #include "schema/sqltext.h"
 
 #include <stdlib.h>
@@ -9,14 +10,17 @@
 
 int scratch_notes_init(struct scratch_notes *n, struct err *e)
 {
-	*n = (struct scratch_notes){ .locks = json_array(), .skipped = json_array() };
-	return n->locks && n->skipped ? 0 : err_nomem(e);
+	*n = (struct scratch_notes){ .locks = json_array(),
+				     .skipped = json_array(),
+				     .rows = json_array() };
+	return n->locks && n->skipped && n->rows ? 0 : err_nomem(e);
 }
 
 void scratch_notes_done(struct scratch_notes *n)
 {
 	json_decref(n->locks);
 	json_decref(n->skipped);
+	json_decref(n->rows);
 	*n = (struct scratch_notes){ 0 };
 }
 
@@ -82,15 +86,24 @@ static void note_skipped(struct scratch_notes *notes, const struct migration *m,
 /* --- locks --- */
 
 static const char locks_sql[] =
-	"SELECT l.relation::pg_catalog.regclass::pg_catalog.text, (pg_catalog.array_agg(l.mode ORDER BY"
-	" pg_catalog.array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',"
-	" 'ShareLock', 'ShareUpdateExclusiveLock'], l.mode)))[1] FROM pg_catalog.pg_locks l JOIN"
-	" pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid ="
-	" c.relnamespace WHERE l.pid = pg_catalog.pg_backend_pid() AND l.granted AND l.locktype = 'relation'"
-	" AND c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-	" AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',"
+	"SELECT l.relation, (pg_catalog.array_agg(l.mode ORDER BY"
+	" pg_catalog.array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', "
+	"'ShareRowExclusiveLock',"
+	" 'ShareLock', 'ShareUpdateExclusiveLock'], l.mode)))[1] FROM pg_catalog.pg_locks l WHERE "
+	"l.pid ="
+	" pg_catalog.pg_backend_pid() AND l.granted AND l.locktype = 'relation'"
+	" AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', "
+	"'ShareLock',"
 	" 'ShareUpdateExclusiveLock')"
-	" GROUP BY l.relation ORDER BY 1";
+	" GROUP BY l.relation";
+
+static const char *mode_of(const PGresult *locks, const char *oid)
+{
+	for (int i = 0; i < PQntuples(locks); i++)
+		if (strcmp(query_text(locks, i, 0), oid) == 0)
+			return query_text(locks, i, 1);
+	return NULL;
+}
 
 static const char *blocks(const char *mode)
 {
@@ -100,22 +113,28 @@ static const char *blocks(const char *mode)
 }
 
 /*
- * What the transaction holds at its end, of the tables that were there before it: nobody waits for
- * one that it made.
+ * What the transaction holds at its end, of the tables that were there before it, under the names
+ * that they had then: nobody waits for one that it made, and who is dropped has no name any more.
  */
 static int note_locks(struct pg *pg, const struct migration *m, json_t *before,
 		      struct scratch_notes *notes, struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
 
+	const char *oid;
+	json_t *name;
+
 	if (pg_query(pg, locks_sql, &res, e))
 		return -1;
-	for (int i = 0; i < PQntuples(res); i++)
-		if (json_object_get(before, query_text(res, i, 0)))
-			json_array_append_new(notes->locks, json_pack(
-				"{s:s, s:s, s:s, s:s}", "migration", m->up.name, "relation",
-				query_text(res, i, 0), "mode", query_text(res, i, 1), "blocks",
-				blocks(query_text(res, i, 1))));
+	json_object_foreach(before, oid, name)
+	{
+		const char *mode = mode_of(res, oid);
+		if (mode)
+			json_array_append_new(notes->locks,
+					      json_pack("{s:s, s:O, s:s, s:s}", "migration",
+							m->up.name, "relation", name, "mode", mode,
+							"blocks", blocks(mode)));
+	}
 	return 0;
 }
 
@@ -144,22 +163,31 @@ static int run_all(struct pg *pg, const struct migration *m, const struct migrat
 			note_skipped(notes, m, st);
 		else if (run_one(pg, m, st, e))
 			return -1;
+		if (notes)
+			notes->computes |= scratch_rows_computes(st);
 	}
 	return 0;
 }
 
+/* {OID: name}, by name */
 static int tables_before(struct pg *pg, json_t **ret, struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
 	json_t *set = json_object();
 
-	if (!set || pg_query(pg, "SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM"
-				 " pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p', 'm')", &res, e)) {
+	if (!set ||
+	    pg_query(
+		    pg,
+		    "SELECT c.oid, c.oid::pg_catalog.regclass::pg_catalog.text FROM"
+		    " pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid ="
+		    " c.relnamespace WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND"
+		    " n.nspname NOT IN ('information_schema', 'neonferry') ORDER BY 2",
+		    &res, e)) {
 		json_decref(set);
 		return set ? -1 : err_nomem(e);
 	}
 	for (int i = 0; i < PQntuples(res); i++)
-		json_object_set_new(set, query_text(res, i, 0), json_true());
+		json_object_set_new(set, query_text(res, i, 0), json_string(query_text(res, i, 1)));
 	*ret = set;
 	return 0;
 }
@@ -222,6 +250,8 @@ int scratch_try_apart(struct pg *pg, const struct migration *m, int vector_dimen
 			 pg_commit(pg, e);
 	if (failed)
 		pg_rollback(pg);
+	if (!failed && notes)
+		failed = scratch_rows_take(pg, m, notes, e);
 	failed |= pg_exec(pg, "RESET ALL; SELECT pg_catalog.set_config('search_path', '', false)",
 			  failed ? &ignored : e) != 0;
 	return failed ? -1 : 0;

@@ -108,6 +108,118 @@ class BreakingChanges(Base):
         self.assertEqual(self.value("SELECT count(*) FROM t"), "100")
         self.assertEqual(self.value("SELECT to_regclass('schema_migrations')"), None)
 
+    def test_P_202_what_happens_to_rows_without_a_change_of_shape_is_seen(self):
+        """P-202, P-307: dropped and made again, truncated, deleted, overwritten, computed anew."""
+        self.psql("CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM t';"
+                  "CREATE VIEW v AS SELECT id FROM p; CREATE TABLE empty (id int);"
+                  "CREATE SEQUENCE sq; SELECT setval('sq', 100)")
+        cases = [
+            ("DROP TABLE p CASCADE; CREATE TABLE p (id int PRIMARY KEY)", "public.p", "replaced", "destructive", "2 rows"),
+            ("ALTER TABLE t DROP d; ALTER TABLE t ADD d varchar(10)", "public.t.d", "replaced", "destructive", "100 values"),
+            ("TRUNCATE p", "public.p", "rows", "destructive", "all its rows are lost; 2 rows now"),
+            ("DELETE FROM p", "public.p", "rows", "destructive", "no WHERE; 2 rows"),
+            ("DELETE FROM p WHERE id > 0", "public.p", "rows", "review", "which ones is not seen; 2 rows"),
+            ("WITH x AS (DELETE FROM p RETURNING id) SELECT FROM x", "public.p", "rows", "destructive", ""),
+            ("DO 'BEGIN PERFORM wipe(); END'", "public.t", "rows", "destructive", "a function deletes rows"),
+            ("UPDATE v SET id = id + 5", "public.p", "rows", "review", "overwritten, in which rows is not seen; 2 rows"),
+            ("DELETE FROM empty", "public.empty", "rows", "safe", "0 rows"),
+            ("ALTER TABLE t ALTER a TYPE text USING ''", "public.t", "rewritten", "destructive", "USING"),
+            ("ALTER TABLE t ALTER b TYPE bigint USING 0", "public.t.b", "type", "destructive", "USING"),
+            ("ALTER TABLE t ALTER COLUMN b SET DATA TYPE bigint USING b::numeric(10)::bigint, ADD UNIQUE (id, b)",
+             "public.t.b", "type", "review", ""),
+            ("CLUSTER p USING p_pkey", "public.p", "rewritten", "review", "written anew"),
+            ("SELECT setval('sq', 5)", "public.sq", "value", "review", "goes back"),
+            ("SELECT setval('sq', 1, false)", "public.sq", "value", "review", "goes back"),
+            ("ALTER SEQUENCE sq RESTART", "public.sq", "value", "review", "goes back"),
+            ("ALTER TABLE p RENAME TO old; CREATE TABLE p (id int)", "public.p", "replaced", "review", "is in public.old"),
+            ("ALTER TABLE t DROP a; ALTER TABLE t RENAME d TO a", "public.t.a", "replaced", "destructive", "90 values"),
+            ("ALTER TABLE t RENAME TO tt; ALTER TABLE tt DROP a", "public.t.a", "removed", "destructive", "90 values"),
+        ]
+        for sql, name, change, severity, why in cases:
+            with self.subTest(sql=sql):
+                result = self.dry_run(sql)
+                found = [c for c in result.json["changes"] if (c["object"], c["change"]) == (name, change)]
+                self.assertEqual([c["severity"] for c in found], [severity], result.json["changes"])
+                self.assertIn(why, found[0]["why"])
+                self.assertEqual(result.status, 7 if severity == "destructive" else 0)
+        for sql in ("INSERT INTO p VALUES (7)", "SELECT nextval('sq')", "-- DELETE FROM p\nSELECT 'DELETE FROM p'",
+                    "SELECT setval('sq', 500)"):
+            with self.subTest(sql=sql):
+                self.assertEqual(self.dry_run(sql).ok().json["changes"], [])
+        self.assertEqual(self.value("SELECT count(*) FROM t"), "100")
+
+    def test_in_place_the_rows_are_counted(self):
+        cases = [("DELETE FROM t WHERE b = 1", "rows", "destructive", "20 rows are deleted"),
+                 ("UPDATE t SET a = '' WHERE b = 1", "rows", "review", "20 rows are overwritten"),
+                 ("TRUNCATE t", "rewritten", "destructive", "emptied, or every row written anew")]
+        for sql, change, severity, why in cases:
+            with self.subTest(sql=sql):
+                found = self.dry_run(sql, "--in-place").json["changes"]
+                self.assertEqual([(c["change"], c["severity"]) for c in found], [(change, severity)])
+                self.assertIn(why, found[0]["why"])
+        self.assertEqual(self.value("SELECT count(*) FROM t WHERE a = ''"), "0")
+
+    def test_rows_that_the_same_migrations_change_are_not_counted_as_an_obstacle(self):
+        for sql, why in (("ALTER TABLE t ADD z int; UPDATE t SET z = 1; ALTER TABLE t ALTER z SET NOT NULL",
+                          "100 rows would have no value now: it fails unless these migrations change that"),
+                         ("UPDATE t SET a = 'y' WHERE a IS NULL; ALTER TABLE t ALTER a SET NOT NULL",
+                          "10 rows hold NULL now: it fails unless")):
+            with self.subTest(sql=sql):
+                result = self.dry_run(sql).ok()
+                self.assertEqual({c["severity"] for c in result.json["changes"]}, {"review"})
+                self.assertTrue(any(why in c["why"] for c in result.json["changes"]), result.json["changes"])
+                with Folder({"001_x.sql": sql}) as folder:
+                    self.schema("apply", folder, "--dry-run").ok()
+
+    def test_P_202_what_would_fail_on_the_rows_that_are_there_is_never_said_to_be_well(self):
+        """P-202: NULLS NOT DISTINCT, partitions, MATCH FULL, domains, exclusion, sequences, VALIDATE."""
+        self.psql("CREATE TABLE k (x int, y int); INSERT INTO k VALUES (1, NULL), (NULL, NULL), (NULL, NULL), (2, 2);"
+                  "CREATE TABLE kp (x int, y int, PRIMARY KEY (x, y)); INSERT INTO kp VALUES (2, 2);"
+                  "ALTER TABLE k ADD CONSTRAINT late CHECK (x < 2) NOT VALID;"
+                  "CREATE TABLE part (id int) PARTITION BY RANGE (id);"
+                  "CREATE TABLE part_rest PARTITION OF part DEFAULT;"
+                  "CREATE TABLE part_a PARTITION OF part FOR VALUES FROM (100) TO (200);"
+                  "INSERT INTO part VALUES (5), (150), (300); CREATE TABLE loose (id int); INSERT INTO loose VALUES (1);"
+                  "CREATE DOMAIN dom AS int; CREATE TABLE doms (v dom, w dom); INSERT INTO doms VALUES (1, -1), (2, 3);"
+                  "CREATE SEQUENCE sq; SELECT setval('sq', 100); CREATE EXTENSION btree_gist")
+        cases = [
+            ("CREATE UNIQUE INDEX u ON k (y) NULLS NOT DISTINCT", "destructive", "2 rows are doubles: it would fail"),
+            ("ALTER TABLE k ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (y)", "destructive", "2 rows are doubles"),
+            ("CREATE UNIQUE INDEX u ON k (y)", "review", "no row is against it"),
+            ("CREATE TABLE part_b PARTITION OF part FOR VALUES FROM (0) TO (10)", "destructive",
+             "1 rows of it are in the default partition: it would fail"),
+            ("CREATE TABLE part_b PARTITION OF part FOR VALUES FROM (10) TO (20)", "safe", "no row is against it"),
+            ("ALTER TABLE part DETACH PARTITION part_a; "
+             "ALTER TABLE part ATTACH PARTITION part_a FOR VALUES FROM (100) TO (120)", "destructive",
+             "1 rows are outside of its bounds: it would fail"),
+            ("ALTER TABLE part ATTACH PARTITION loose FOR VALUES FROM (0) TO (10)", "destructive",
+             "1 rows of it are in the default partition"),
+            ("ALTER TABLE k ADD CONSTRAINT f FOREIGN KEY (x, y) REFERENCES kp MATCH FULL", "destructive",
+             "1 rows have no parent"),
+            ("ALTER TABLE k ADD CONSTRAINT f FOREIGN KEY (x, y) REFERENCES kp", "review", "no row is against it"),
+            ("ALTER DOMAIN dom ADD CHECK (VALUE > 0)", "destructive", "1 values are against it: it would fail"),
+            ("ALTER DOMAIN dom ADD CHECK (VALUE > -5)", "review", "no row is against it"),
+            ("ALTER TABLE k ADD CONSTRAINT ex EXCLUDE USING gist (x WITH =)", "review", "not known, look before"),
+            ("ALTER TABLE k VALIDATE CONSTRAINT late", "destructive", "1 rows are against it"),
+        ]
+        for sql, severity, why in cases:
+            with self.subTest(sql=sql):
+                changes = self.dry_run(sql).json["changes"]
+                found = [c for c in changes if why in c["why"]]
+                self.assertEqual([c["severity"] for c in found], [severity], changes)
+        refused = self.dry_run("ALTER SEQUENCE sq MAXVALUE 50")
+        self.assertEqual(refused.status, 3)
+        self.assertIn("cannot be greater than MAXVALUE", refused.err)
+
+    def test_a_renamed_label_is_no_loss_and_what_is_renamed_or_dropped_is_locked(self):
+        self.psql("CREATE TYPE mood AS ENUM ('sad', 'ok')")
+        self.assertEqual(self.change("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'"),
+                         ("review", "a label is renamed: programs that use the old one fail"))
+        self.assertEqual(self.change("ALTER TYPE mood ADD VALUE 'glad'")[0], "safe")
+        for sql in ("ALTER TABLE p RENAME TO pp", "DROP TABLE p"):
+            locks = self.dry_run(sql).json["locks"]
+            self.assertEqual([(x["relation"], x["mode"]) for x in locks], [("public.p", "AccessExclusiveLock")], sql)
+
     def test_P_202_destructive_changes_stop_apply_until_allowed(self):
         """P-202, P-307: --dry-run and --allow-destructive."""
         with Folder({"001_x.sql": "ALTER TABLE t DROP a"}) as folder:
