@@ -125,6 +125,7 @@ struct comparer {
 	const struct model *before, *after;
 	const char *const *ignore, *const *kinds;
 	int room;
+	const char *table, *table_now; /* name_now()'s last answer */
 };
 
 static bool contains(const char *const *list, const char *s)
@@ -222,7 +223,7 @@ int model_compare(struct model_changes *ret, const struct model *before, const s
 		  const char *const *ignore, const char *const *kinds, struct err *e)
 {
 	struct model_changes changes = { 0 };
-	struct comparer c = { &changes, before, after, ignore, kinds, 0 };
+	struct comparer c = { &changes, before, after, ignore, kinds, 0, NULL, NULL };
 
 	if (compare(&c, e)) {
 		model_changes_done(&changes);
@@ -266,16 +267,35 @@ static bool is_replaced(const struct model_object *a, const struct model_object 
 	return !x[table] || strncmp(x, y, table + 1) == 0;
 }
 
+/* What a table that is not there under its name is called now; of many columns in a row asked once.
+ */
+static const char *name_now(struct comparer *c, const char *table)
+{
+	if (c->table && strcmp(c->table, table) == 0)
+		return c->table_now;
+	const struct model_object *a = model_find(c->before, "table", table);
+	const struct model_object *b =
+		a ? model_find_by(c->after, "table", "_oid", model_value(a, "_oid")) : NULL;
+	c->table = table;
+	c->table_now = b ? b->name : NULL;
+	return c->table_now;
+}
+
 /* A column that went from a table whose name changed: the table came and went, and is still there.
  */
-static bool went_from_renamed(const struct comparer *c, const struct model_object *a)
+static bool went_from_renamed(struct comparer *c, const struct model_object *a)
 {
+	AUTO_TEXT struct text name = TEXT_INIT;
 	const char *oid = model_value(a, "_oid");
 
 	if (strcmp(a->kind, "column") != 0 || has_table(c->after, a->table))
 		return false;
-	const struct model_object *table = model_find(c->before, "table", a->table);
-	return table && model_find_by(c->after, "table", "_oid", model_value(table, "_oid")) &&
+	const char *now = name_now(c, a->table);
+	if (!now)
+		return false;
+	text_addf(&name, "%s%s", now, a->name + strlen(a->table));
+	const struct model_object *b = model_find(c->after, "column", text_str(&name));
+	return !(b && equal(model_value(b, "_oid"), oid)) &&
 	       !model_find_by(c->after, "column", "_oid", oid);
 }
 
@@ -297,7 +317,7 @@ static int compare_one_identity(struct comparer *c, const struct model_object *a
 int model_compare_identity(struct model_changes *changes, const struct model *before,
 			   const struct model *after, const char *const *ignore, struct err *e)
 {
-	struct comparer c = { changes, before, after, ignore, NULL, changes->n };
+	struct comparer c = { changes, before, after, ignore, NULL, changes->n, NULL, NULL };
 
 	for (int i = 0; i < before->n; i++) {
 		const struct model_object *a = &before->list[i];

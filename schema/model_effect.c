@@ -375,17 +375,29 @@ static void column_changed(struct pg *pg, struct model_judgement *j)
 		lost_values(pg, j);
 }
 
+/* Made again under its name: what is only written otherwise, as after a rename, is no other rule.
+ */
+static bool is_another(const struct model_change *c)
+{
+	const char *a = model_value(c->before, "_oid"), *b = model_value(c->after, "_oid");
+
+	return !a || !b || strcmp(a, b) != 0;
+}
+
 static void changed(struct pg *pg, struct model_judgement *j)
 {
-	const char *kind = j->change.after->kind, *attribute = j->change.attribute;
+	const struct model_change *c = &j->change;
+	const char *kind = c->after->kind, *attribute = c->attribute;
 
 	if (strcmp(kind, "table") == 0)
 		table_changed(pg, j);
 	else if (strcmp(kind, "column") == 0)
 		column_changed(pg, j);
-	else if (strcmp(kind, "constraint") == 0) /* another rule of the same name, or VALIDATE */
+	else if (strcmp(kind, "constraint") == 0 &&
+		 (is_another(c) ||
+		  (strcmp(attribute, "validated") == 0 && c->to && c->to[0] == 't')))
 		constraint_rows(pg, j);
-	else if (strcmp(kind, "index") == 0 && strcmp(attribute, "options") != 0)
+	else if (strcmp(kind, "index") == 0 && is_another(c))
 		unique_rows(pg, j);
 	else if (strcmp(kind, "type") == 0 &&
 		 (strcmp(attribute, "checks") == 0 || strcmp(attribute, "not_null") == 0))

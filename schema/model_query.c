@@ -124,7 +124,7 @@ static const char constraints[] =
 			     " a.attrelid = k.conrelid AND a.attnum = o.num) AS _columns,"
 			     " CASE WHEN k.contype = 'c' THEN pg_catalog.pg_get_expr(k.conbin, "
 			     "k.conrelid) END AS _check,"
-			     " k.confmatchtype AS _match,"
+			     " k.confmatchtype AS _match, k.oid AS _oid,"
 			     " CASE WHEN k.contype = 'f' THEN " NAME(
 				     "fn.nspname",
 				     "f.relname") " END AS _references,"
@@ -143,32 +143,50 @@ static const char constraints[] =
 						  " f.relnamespace" CLASS_JOIN
 						  " AND k.contype IN ('p', 'u', 'f', 'c', 'x')";
 
-static const char indexes[] =
-	"SELECT 'index', " NAME("n.nspname", "c.relname") ", " NAME("tn.nspname", "t.relname")
-	", am.amname AS method, i.indisunique AS \"unique\", (SELECT pg_catalog.string_agg("
-	"pg_catalog.pg_get_indexdef(i.indexrelid, k.i + 1, false) || coalesce(' ' || o.opcname, '') ||"
-	" coalesce((SELECT '(' || pg_catalog.array_to_string(z.attoptions, ', ') || ')' FROM"
-	" pg_catalog.pg_attribute z WHERE z.attrelid = i.indexrelid AND z.attnum = k.i + 1), '') ||"
-	" CASE WHEN i.indcollation[k.i] <> 0 AND i.indcollation[k.i] <> 'pg_catalog.\"default\"'"
-	"::pg_catalog.regcollation THEN ' COLLATE ' ||"
-	" i.indcollation[k.i]::pg_catalog.regcollation::pg_catalog.text ELSE '' END ||"
-	" CASE WHEN k.i >= i.indnkeyatts THEN '' WHEN i.indoption[k.i] & 1 = 1 THEN ' DESC' ELSE '' END ||"
-	" CASE WHEN k.i >= i.indnkeyatts THEN ' (included)' WHEN i.indoption[k.i] & 3 = 1 THEN"
-	" ' NULLS LAST' WHEN i.indoption[k.i] & 3 = 2 THEN ' NULLS FIRST' ELSE '' END, ', ' ORDER BY k.i)"
-	" FROM pg_catalog.generate_series(0, i.indnatts - 1) k(i) LEFT JOIN pg_catalog.pg_opclass o ON"
-	" o.oid = i.indclass[k.i]) AS columns, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,"
-	" pg_catalog.array_to_string(c.reloptions, ', ') AS options,"
-	" pg_catalog.pg_get_indexdef(i.indexrelid) LIKE '%NULLS NOT DISTINCT%' AS nulls_not_distinct,"
-	" pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX .* ON"
-	" .* USING ', '\\1') AS _definition,"
-	" i.indisvalid AND i.indisready AS valid, i.indisprimary OR EXISTS (SELECT FROM"
-	" pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))"
-	" AS _constraint, (SELECT pg_catalog.string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k.i, false),"
-	" ', ' ORDER BY k.i) FROM pg_catalog.generate_series(1, i.indnkeyatts) k(i)) AS _keys"
-	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN"
-	" pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace tn ON tn.oid ="
-	" t.relnamespace JOIN pg_catalog.pg_am am ON am.oid = c.relam" CLASS_JOIN " AND "
-	OWN("pg_class", "t.oid");
+static const char indexes[] = "SELECT 'index', " NAME("n.nspname", "c.relname") ", " NAME(
+	"tn.nspname",
+	"t.relname") ", am.amname AS method, i.indisunique AS \"unique\", (SELECT "
+		     "pg_catalog.string_agg("
+		     "pg_catalog.pg_get_indexdef(i.indexrelid, k.i + 1, false) || coalesce(' ' || "
+		     "o.opcname, '') ||"
+		     " coalesce((SELECT '(' || pg_catalog.array_to_string(z.attoptions, ', ') || "
+		     "')' FROM"
+		     " pg_catalog.pg_attribute z WHERE z.attrelid = i.indexrelid AND z.attnum = "
+		     "k.i + 1), '') ||"
+		     " CASE WHEN i.indcollation[k.i] <> 0 AND i.indcollation[k.i] <> "
+		     "'pg_catalog.\"default\"'"
+		     "::pg_catalog.regcollation THEN ' COLLATE ' ||"
+		     " i.indcollation[k.i]::pg_catalog.regcollation::pg_catalog.text ELSE '' END ||"
+		     " CASE WHEN k.i >= i.indnkeyatts THEN '' WHEN i.indoption[k.i] & 1 = 1 THEN ' "
+		     "DESC' ELSE '' END ||"
+		     " CASE WHEN k.i >= i.indnkeyatts THEN ' (included)' WHEN i.indoption[k.i] & 3 "
+		     "= 1 THEN"
+		     " ' NULLS LAST' WHEN i.indoption[k.i] & 3 = 2 THEN ' NULLS FIRST' ELSE '' "
+		     "END, ', ' ORDER BY k.i)"
+		     " FROM pg_catalog.generate_series(0, i.indnatts - 1) k(i) LEFT JOIN "
+		     "pg_catalog.pg_opclass o ON"
+		     " o.oid = i.indclass[k.i]) AS columns, pg_catalog.pg_get_expr(i.indpred, "
+		     "i.indrelid) AS predicate,"
+		     " pg_catalog.array_to_string(c.reloptions, ', ') AS options,"
+		     " pg_catalog.pg_get_indexdef(i.indexrelid) LIKE '%NULLS NOT DISTINCT%' AS "
+		     "nulls_not_distinct,"
+		     " pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), "
+		     "'^CREATE (UNIQUE )?INDEX .* ON"
+		     " .* USING ', '\\1') AS _definition,"
+		     " i.indisvalid AND i.indisready AS valid, i.indisprimary OR EXISTS (SELECT "
+		     "FROM"
+		     " pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN "
+		     "('p', 'u', 'x'))"
+		     " AS _constraint, c.oid AS _oid, (SELECT "
+		     "pg_catalog.string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k.i, false),"
+		     " ', ' ORDER BY k.i) FROM pg_catalog.generate_series(1, i.indnkeyatts) k(i)) "
+		     "AS _keys"
+		     " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = "
+		     "i.indexrelid JOIN"
+		     " pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace tn "
+		     "ON tn.oid ="
+		     " t.relnamespace JOIN pg_catalog.pg_am am ON am.oid = c.relam" CLASS_JOIN
+		     " AND " OWN("pg_class", "t.oid");
 
 static const char sequences[] = "SELECT 'sequence', " NAME(
 	"n.nspname",

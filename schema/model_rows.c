@@ -204,6 +204,16 @@ static int judge_sequence(struct rows *r, const struct model_object *a,
 
 /* --- all --- */
 
+/* The same one afterwards: under its name nearly always. */
+static const struct model_object *same_after(const struct rows *r, const struct model_object *a)
+{
+	const struct model_object *b = model_find(r->after, a->kind, a->name);
+
+	if (b && equal(model_value(a, "_oid"), model_value(b, "_oid")))
+		return b;
+	return model_find_by(r->after, a->kind, "_oid", model_value(a, "_oid"));
+}
+
 static int judge_objects(struct rows *r, struct err *e)
 {
 	for (int i = 0; i < r->before->n; i++) {
@@ -211,7 +221,7 @@ static int judge_objects(struct rows *r, struct err *e)
 		bool table = strcmp(a->kind, "table") == 0;
 		if ((!table && strcmp(a->kind, "sequence") != 0) || is_ignored(r, a->name))
 			continue;
-		b = model_find_by(r->after, a->kind, "_oid", model_value(a, "_oid"));
+		b = same_after(r, a);
 		if (b && (table ? judge_file(r, a, b, e) : judge_sequence(r, a, b, e)))
 			return -1;
 	}

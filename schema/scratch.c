@@ -246,8 +246,9 @@ static int copy_sequences(struct scratch *s, struct pg *pg, struct err *e)
 		text_add_literal(&sql, query_text(res, i, 0));
 		text_addf(&sql, ", %s)", query_text(res, i, 1));
 	}
-	text_add(&sql, ") v(name, n) JOIN pg_catalog.pg_class c ON c.oid = "
-		       "pg_catalog.to_regclass(v.name)");
+	text_add(&sql, ") v(name, n) JOIN pg_catalog.pg_class c ON c.oid ="
+		       " pg_catalog.to_regclass(v.name) WHERE"
+		       " pg_catalog.has_sequence_privilege(c.oid, 'UPDATE')");
 	return text_check(&sql, e) ? -1 : pg_exec(s->pg, text_str(&sql), e);
 }
 

@@ -201,6 +201,9 @@ class BreakingChanges(Base):
             ("ALTER DOMAIN dom ADD CHECK (VALUE > -5)", "review", "no row is against it"),
             ("ALTER TABLE k ADD CONSTRAINT ex EXCLUDE USING gist (x WITH =)", "review", "not known, look before"),
             ("ALTER TABLE k VALIDATE CONSTRAINT late", "destructive", "1 rows are against it"),
+            ("ALTER TABLE kp DROP CONSTRAINT kp_pkey, ADD CONSTRAINT kp_pkey CHECK (x > 2)", "destructive",
+             "1 rows are against it"),
+            ("ALTER TABLE k RENAME x TO xx", "review", "programs that use the old name fail"),
         ]
         for sql, severity, why in cases:
             with self.subTest(sql=sql):
