@@ -159,6 +159,41 @@ static int check_syntax(struct lint *l, const struct migration_script *s,
 	return 0;
 }
 
+/* A comment line of ours between start and end; or NULL. */
+static const char *find_directive(const char *start, const char *end)
+{
+	for (const char *p = start; p + 2 < end; p++) {
+		if (p[0] != '-' || p[1] != '-')
+			continue;
+		const char *word = p + 2 + strspn(p + 2, " \t");
+		if (strncmp(word, "neonferry:", 10) == 0)
+			return p;
+		p += strcspn(p, "\n");
+	}
+	return NULL;
+}
+
+/* Behind the first statement's first word a directive is a comment like any other. */
+static void check_directives(struct lint *l, const struct migration_script *s)
+{
+	const char *pos = s->sql, *end;
+	struct sqltext_token t = sqltext_next(&pos);
+
+	while (t.kind != SQLTEXT_END) {
+		end = t.at + t.len;
+		t = sqltext_next(&pos);
+		const char *found =
+			find_directive(end, t.kind == SQLTEXT_END ? s->sql + s->len : t.at);
+		int line = 1;
+		for (const char *p = s->sql; found && p < found; p++)
+			line += *p == '\n';
+		if (found)
+			add(l, LINT_ERROR, s->name, line, "directive",
+			    "stands behind the beginning of a statement and does nothing: move it "
+			    "to the top");
+	}
+}
+
 static int check_script(struct lint *l, const struct migration_script *s, struct err *e)
 {
 	AUTO_MIGRATION_SQL struct migration_sql sql = { 0 };
@@ -170,6 +205,7 @@ static int check_script(struct lint *l, const struct migration_script *s, struct
 		add(l, LINT_ERROR, s->name, 0, "runner", "%s", refused.text);
 		return refused.kind == ERR_USAGE ? 0 : (*e = refused, -1);
 	}
+	check_directives(l, s);
 	if (sql.n == 0)
 		add(l, LINT_WARNING, s->name, 0, "empty", "holds no statement");
 	for (int i = 0; i < sql.n; i++) {

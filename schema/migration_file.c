@@ -126,6 +126,19 @@ static int take_line(struct migration_script *s, const char *line, size_t len, s
 	return 0;
 }
 
+/* Behind the block comment at p: they nest. */
+static const char *skip_block(const char *p)
+{
+	int depth = 0;
+
+	do {
+		bool opens = p[0] == '/' && p[1] == '*', closes = p[0] == '*' && p[1] == '/';
+		depth += opens - closes;
+		p += opens || closes ? 2 : 1;
+	} while (*p && depth > 0);
+	return p;
+}
+
 /* The comment lines before the first statement. */
 static int take_directives(struct migration_script *s, struct err *e)
 {
@@ -133,6 +146,10 @@ static int take_directives(struct migration_script *s, struct err *e)
 
 	for (;;) {
 		p += strspn(p, " \t\n\r");
+		if (p[0] == '/' && p[1] == '*') {
+			p = skip_block(p);
+			continue;
+		}
 		if (p[0] != '-' || p[1] != '-')
 			return 0;
 		p += 2;

@@ -214,6 +214,25 @@ static void set_body(struct migration_sql *m)
 	m->body_len = (size_t)(last->at + last->len - m->body);
 }
 
+/* INSERT, UPDATE, DELETE, MERGE: behind WITH, the one outside of parentheses. */
+static bool changes_rows(const struct migration_statement *st)
+{
+	const char *pos = st->at, *end = st->at + st->len;
+	struct sqltext_token t = sqltext_next(&pos);
+	bool with = sqltext_is(&t, "with");
+	int depth = 0;
+
+	for (; t.kind != SQLTEXT_END && t.at < end; t = sqltext_next(&pos)) {
+		depth += sqltext_is_sign(&t, '(') - sqltext_is_sign(&t, ')');
+		if (depth == 0 && (sqltext_is(&t, "insert") || sqltext_is(&t, "update") ||
+				   sqltext_is(&t, "delete") || sqltext_is(&t, "merge")))
+			return true;
+		if (!with || (depth == 0 && sqltext_is(&t, "select")))
+			return false;
+	}
+	return false;
+}
+
 int migration_sql_parse(struct migration_sql *ret, const struct migration_script *s, struct err *e)
 {
 	struct migration_sql m = { .stepwise = s->no_transaction || s->batch };
@@ -227,6 +246,11 @@ int migration_sql_parse(struct migration_sql *ret, const struct migration_script
 		failed = refuse(s, m.n > 1 ? m.list[1].line : 1, e,
 				"a batch is one statement that can run in a transaction",
 				"Put the other statements into a migration of their own.");
+	if (!failed && s->batch && !changes_rows(&m.list[0]))
+		failed = refuse(s, m.list[0].line, e,
+				"this statement changes no rows, as a batch it would never end",
+				"A batch is one INSERT, UPDATE, DELETE or MERGE, repeated until it "
+				"changes no row.");
 	if (failed) {
 		migration_sql_done(&m);
 		return -1;

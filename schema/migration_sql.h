@@ -30,7 +30,8 @@ struct migration_sql {
 
 /*
  * Takes a script apart. ERR_USAGE with file and line: a psql meta-command, COPY FROM STDIN, COMMIT
- * or the like amid the script, a batch of more or less than one statement. s must outlive *ret.
+ * or the like amid the script, a batch that is not one INSERT, UPDATE, DELETE or MERGE. s must
+ * outlive *ret.
  */
 int migration_sql_parse(struct migration_sql *ret, const struct migration_script *s, struct err *e)
 	MUST_CHECK;

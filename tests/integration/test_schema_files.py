@@ -103,6 +103,12 @@ class Files(unittest.TestCase):
                                               "COMMENT ON TABLE t IS 'alter system'"})
         self.assertEqual([f for f in found if f[3] == "neon"], [])
 
+    def test_a_directive_that_does_nothing_is_an_error(self):
+        _, found, _ = self.lint({"001_x.sql": "UPDATE t SET a = 1\n-- neonferry: batch\nWHERE b;\n"
+                                              "-- a -- neonferry: nothing\nSELECT '\n-- neonferry: batch\n';\n"
+                                              "-- neonferry: no-transaction"})
+        self.assertEqual([(f[0], f[2]) for f in found if f[3] == "directive"], [("error", 2), ("error", 8)])
+
     def test_what_the_runner_refuses_is_an_error(self):
         _, found, result = self.lint({"001_x.sql": "SELECT 1;\nCOMMIT;\nSELECT 2"})
         self.assertEqual(found[0][0], "error")

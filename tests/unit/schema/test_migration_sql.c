@@ -119,9 +119,13 @@ static void refusals_name_file_and_line(void **state)
 		{ "SELECT 1;\n\\restrict x\n", "f.sql: line 2: a meta-command of psql" },
 		{ "COPY t FROM stdin;\n1\n\\.\n", "f.sql: line 1: COPY FROM STDIN" },
 		{ "SELECT 1;\nCOMMIT;\nSELECT 2;", "f.sql: line 2: controls the transaction" },
-		{ "BEGIN;\nSELECT 1;\nCOMMIT;\nBEGIN;\nCOMMIT;", "f.sql: line 3: controls the transaction" },
-		{ "-- neonferry: batch\nUPDATE t SET a = 1;\nSELECT 1", "f.sql: line 3: a batch is one" },
+		{ "BEGIN;\nSELECT 1;\nCOMMIT;\nBEGIN;\nCOMMIT;",
+		  "f.sql: line 3: controls the transaction" },
+		{ "-- neonferry: batch\nUPDATE t SET a = 1;\nSELECT 1",
+		  "f.sql: line 3: a batch is one" },
 		{ "-- neonferry: batch\nVACUUM t", "a batch is one statement" },
+		{ "-- neonferry: batch\nSELECT 1", "it would never end" },
+		{ "-- neonferry: batch\nWITH d AS (DELETE FROM t) SELECT 1", "it would never end" },
 	};
 
 	(void)state;
