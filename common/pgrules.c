@@ -128,6 +128,10 @@ const struct pgerr_rule pgerr_rules[] = {
 	{ "2BP01", "", ERR_NONE, ERR_GIVE_UP, "Other objects depend on the object.",
 	  "drop them first, or keep the object" },
 	{ "55", "", ERR_NONE, ERR_GIVE_UP, "The object is not in the state that is needed.", "" },
+	{ "42601", "", ERR_NONE, ERR_GIVE_UP,
+	  "The server cannot read the statement: a fault in its SQL.",
+	  "correct the statement where the message points: a word misspelt, left out, or one too "
+	  "many" },
 	{ "42", "", ERR_NONE, ERR_GIVE_UP, "The server does not accept the statement.",
 	  "compare the server's and the extensions' versions in source and target" },
 

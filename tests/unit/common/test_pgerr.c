@@ -113,7 +113,9 @@ static const struct sample samples[] = {
 	  ERR_GIVE_UP },
 	{ "55000", "sequence \"s\" is not yet defined in this session", "55", "", BY_ROLE,
 	  ERR_GIVE_UP },
-	{ "42601", "syntax error at or near \"quota\"", "42", "", BY_ROLE, ERR_GIVE_UP },
+	{ "42601", "syntax error at or near \"quota\"", "42601", "", BY_ROLE, ERR_GIVE_UP },
+
+	{ "42809", "\"v\" is not a table", "42", "", BY_ROLE, ERR_GIVE_UP },
 
 	/* the server itself */
 	{ "XX001", "invalid page in block 7 of relation base/5/16384", "XX001", "", BY_ROLE,
