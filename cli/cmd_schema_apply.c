@@ -25,14 +25,6 @@ static int show_locks(struct schema_job *job, struct err *e)
 	return 0;
 }
 
-/* FORCE_MIGRATION=true is what scripts of old set. */
-static bool is_forced(const struct opts *o)
-{
-	const char *env = getenv("FORCE_MIGRATION");
-
-	return opt_flag(o, OPT_ID_FORCE) || (env && strcasecmp(env, "true") == 0);
-}
-
 /* --- production waits for test --- */
 
 static int check_gate(struct schema_job *job, struct err *e)
@@ -100,9 +92,10 @@ static int refuse_destructive(const struct schema_job *job, const struct migrati
 
 static json_t *check_json(const struct migration_check *c)
 {
-	return json_pack("{s:i, s:i, s:i, s:i, s:O?, s:O?, s:O?}", "pending", c->n_pending, "safe", c->safe,
-			 "review", c->review, "destructive", c->destructive, "changes", c->changes, "locks",
-			 c->locks, "skipped", c->skipped);
+	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:O?, s:O?, s:O?}", "pending", c->n_pending,
+			 "half_rolled_back", c->n_half, "safe", c->safe, "review", c->review,
+			 "destructive", c->destructive, "changes", c->changes, "locks", c->locks,
+			 "skipped", c->skipped);
 }
 
 /* Another runner applied migrations while ours were tried: what failed may be its work. */
@@ -122,9 +115,10 @@ static int try_pending(struct schema_job *job, struct migration_check *ret, stru
 	AUTO(history) struct history *h = NULL;
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
 
-	if (schema_open(&pg, job, e) || history_read(&h, pg, opt_text(job->o, OPT_ID_HISTORY_TABLE), e) ||
+	if (schema_open(&pg, job, e) ||
+	    history_read(&h, pg, opt_text(job->o, OPT_ID_HISTORY_TABLE), e) ||
 	    migration_plan_make(&p, job->folder, h, e) ||
-	    (!is_forced(job->o) && migration_refuse_changed(&p, e)))
+	    (!schema_is_forced(job->o) && migration_refuse_changed(&p, e)))
 		return -1;
 	if (run_check(job, &p, h, ret, e) == 0)
 		return 0;
@@ -165,7 +159,8 @@ static int change(struct schema_job *job, struct migration_session *s, struct er
 {
 	static const char *const columns[] = { "version", "ms", "description", NULL };
 	struct migration_apply_options options = {
-		.history_table = opt_text(job->o, OPT_ID_HISTORY_TABLE), .force = is_forced(job->o),
+		.history_table = opt_text(job->o, OPT_ID_HISTORY_TABLE),
+		.force = schema_is_forced(job->o),
 		.to = opt_text(job->o, OPT_ID_TO),
 	};
 	json_t *applied = NULL;
@@ -177,6 +172,11 @@ static int change(struct schema_job *job, struct migration_session *s, struct er
 	if (!failed)
 		text_addf(&job->summary, n ? "%zu migration%s applied and verified" : "nothing was pending",
 			  n, n == 1 ? "" : "s");
+	json_int_t half = json_integer_value(json_object_get(job->result, "half_rolled_back"));
+	if (!failed && half)
+		text_addf(&job->summary,
+			  ", %lld half rolled back: `neonferry schema rollback` goes on",
+			  (long long)half);
 	json_object_set_new(job->result, "applied", applied);
 	return failed;
 }

@@ -2,7 +2,15 @@
 
 #include "cli/say.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+bool schema_is_forced(const struct opts *o)
+{
+	const char *env = getenv("FORCE_MIGRATION");
+
+	return opt_flag(o, OPT_ID_FORCE) || (env && strcasecmp(env, "true") == 0);
+}
 
 /* Asks and ends. 1: some were ended, try again; 0: nothing to end; -1: error, or not confirmed. */
 static int end_idle(struct schema_job *job, struct migration_session *s, struct err *e)

@@ -14,4 +14,7 @@
 int schema_change(struct schema_job *job, int (*change)(struct schema_job *, struct migration_session *,
 							struct err *), struct err *e) MUST_CHECK;
 
+/* --force, or FORCE_MIGRATION=true, which scripts of old set. */
+bool schema_is_forced(const struct opts *o);
+
 #endif

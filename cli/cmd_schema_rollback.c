@@ -18,7 +18,7 @@ static int change(struct schema_job *job, struct migration_session *s, struct er
 {
 	json_t *undone = NULL;
 	int failed = migration_rollback(s, job->folder, opt_text(job->o, OPT_ID_HISTORY_TABLE),
-					job->o->args[0], &undone, e);
+					job->o->args[0], schema_is_forced(job->o), &undone, e);
 	size_t n = json_array_size(undone);
 
 	job->written |= n > 0 || (failed && e->kind != ERR_REFUSED);

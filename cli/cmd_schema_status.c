@@ -21,7 +21,9 @@ static void show(const struct schema_job *job)
 					       "description", NULL };
 	static const char *const progress[] = { "version", "statements_done", "rounds", "rows",
 						"updated_at", "error", NULL };
-	static const char *const others[] = { "tool", "table", "entries", "latest", NULL };
+	static const char *const others[] = {
+		"tool", "table", "entries", "failed", "latest", NULL
+	};
 	const json_t *r = job->result;
 
 	schema_show(job, NULL, json_object_get(r, "migrations"), columns);

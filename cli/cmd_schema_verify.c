@@ -79,22 +79,36 @@ static void show_verify(struct judge *j)
 	schema_show(j->job, "The application's role may not:", j->grants, grants);
 }
 
+static void warn_missing(const struct judge *j, const char *what)
+{
+	for (int i = 0; i < j->plan.n; i++)
+		if (j->plan.items[i].state == MIGRATION_MISSING)
+			say_warning("version %s is applied, but its file is missing: %s",
+				    j->plan.items[i].version, what);
+}
+
 static int conclude(struct judge *j, struct err *e)
 {
 	struct schema_job *job = j->job;
 	size_t different = json_array_size(j->differences) + count_missing(j->seeds) +
 			   json_array_size(j->grants);
 
-	for (int i = 0; i < j->plan.n; i++)
-		if (j->plan.items[i].state == MIGRATION_MISSING)
-			say_warning("version %s is applied, but its file is missing: not verified",
-				    j->plan.items[i].version);
-	different += (size_t)j->plan.counts[MIGRATION_CHANGED] + (size_t)j->plan.counts[MIGRATION_UNFINISHED];
+	warn_missing(j, "not verified");
+	const int *counts = j->plan.counts;
+	different += (size_t)(counts[MIGRATION_CHANGED] + counts[MIGRATION_UNFINISHED] +
+			      counts[MIGRATION_HALF_UNDONE]);
 	text_addf(&job->summary, "%d migrations: ", j->history->n);
 	if (different)
 		text_addf(&job->summary, "%zu differences", different);
+	else if (counts[MIGRATION_MISSING])
+		text_addf(&job->summary,
+			  "not verified: the files of %d are missing; everything that the others "
+			  "made is there",
+			  counts[MIGRATION_MISSING]);
 	else
 		text_add(&job->summary, "everything they made is there");
+	if (counts[MIGRATION_HALF_UNDONE])
+		text_addf(&job->summary, ", %d half rolled back", counts[MIGRATION_HALF_UNDONE]);
 	if (j->plan.counts[MIGRATION_CHANGED])
 		text_addf(&job->summary, ", %d changed since applied", j->plan.counts[MIGRATION_CHANGED]);
 	if (j->plan.counts[MIGRATION_UNFINISHED])
@@ -160,6 +174,7 @@ static int compare(struct schema_job *job, struct err *e)
 
 	if (!failed) {
 		size_t n = json_array_size(j.differences);
+		warn_missing(&j, "what it made is told as a difference");
 		schema_show(job, other ? "Differences (before: source, after: target):"
 				       : "Differences (before: migrations, after: target):", j.differences,
 			    difference_columns);

@@ -277,9 +277,10 @@ const struct opt_spec opt_table[OPT_N] = {
 	},
 	[OPT_ID_FORCE] = {
 		.name = "force", .type = OPT_FLAG, .group = OPT_GROUP_SAFETY,
-		.commands = BIT(SCHEMA_APPLY), .env_text = "FORCE_MIGRATION (true)",
+		.commands = SCHEMA_CHANGE, .env_text = "FORCE_MIGRATION (true)",
 		.help = "Take files that changed after they were applied: their new checksum is recorded, they "
-			"are not run again.",
+			"are not run again. A file that stopped half way and was corrected since, a down script "
+			"too, runs from its beginning.",
 	},
 	[OPT_ID_NOTIFY] = {
 		.name = "notify", .type = OPT_SECRET, .group = OPT_GROUP_OUTPUT,

@@ -26,8 +26,9 @@ struct history_row {
 struct history_other {
 	const char *tool; /* "Prisma" */
 	char *table;	  /* "public._prisma_migrations" */
-	int64_t rows;	  /* -1: not readable */
-	char *latest;	  /* its newest entry, or NULL */
+	int64_t rows;     /* what it applied; -1: not readable */
+	int64_t failed;   /* entries that it says were not applied to their end */
+	char *latest;     /* the newest one applied, or NULL */
 };
 
 /* A migration outside of one transaction that was begun and did not end. */

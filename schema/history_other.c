@@ -33,6 +33,16 @@ static const struct tool {
 	{ "schema_migrations", "", "another tool", NULL },
 };
 
+/* Where a tool's table has the column: which entries were applied to their end. */
+static const struct {
+	const char *tool, *column, *done;
+} done_rules[] = {
+	{ "sqlx", "success", "t.success" },
+	{ "Prisma", "finished_at", "t.finished_at IS NOT NULL" },
+	{ "Flyway", "success", "t.success" },
+	{ "golang-migrate", "dirty", "NOT t.dirty" },
+};
+
 /* Every candidate with its columns, ours excluded by the caller. */
 static const char candidates[] =
 	"SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname),"
@@ -72,17 +82,30 @@ static const struct tool *tool_of(const char *table, const char *columns)
 	return NULL;
 }
 
-static int read_one(struct pg *pg, const struct tool *tool, const char *qname,
+static const char *done_of(const struct tool *tool, const char *columns)
+{
+	for (size_t i = 0; i < ARRAY_LEN(done_rules); i++)
+		if (strcmp(done_rules[i].tool, tool->name) == 0 &&
+		    has_all(columns, done_rules[i].column))
+			return done_rules[i].done;
+	return "true";
+}
+
+static int read_one(struct pg *pg, const struct tool *tool, const char *qname, const char *columns,
 		    struct history_other *ret, struct err *e)
 {
-	AUTO(free) char *rows = NULL;
+	AUTO(pgresult) PGresult *res = NULL;
+	const char *done = done_of(tool, columns);
 
-	if (pg_valuef(pg, &rows, e, "SELECT pg_catalog.count(*) FROM %s", qname))
+	if (pg_queryf(pg, &res, e,
+		      "SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FROM %s t",
+		      done, qname))
 		return -1;
-	ret->rows = rows ? strtoll(rows, NULL, 10) : 0;
+	ret->rows = query_int(res, 0, 0);
+	ret->failed = query_int(res, 0, 1) - ret->rows;
 	if (!tool->latest)
 		return 0;
-	return pg_valuef(pg, &ret->latest, e, "%s FROM %s t", tool->latest, qname);
+	return pg_valuef(pg, &ret->latest, e, "%s FROM %s t WHERE %s", tool->latest, qname, done);
 }
 
 static int add_other(struct history *h, struct pg *pg, const PGresult *res, int row, struct err *e)
@@ -100,7 +123,8 @@ static int add_other(struct history *h, struct pg *pg, const PGresult *res, int 
 	h->n_others++;
 	if (!o->table)
 		return err_nomem(e);
-	return query_bool(res, row, 4) ? read_one(pg, tool, table, o, e) : 0;
+	return query_bool(res, row, 4) ? read_one(pg, tool, table, query_text(res, row, 3), o, e)
+				       : 0;
 }
 
 int history_read_others(struct history *h, struct pg *pg, struct err *e)

@@ -80,7 +80,7 @@ static int do_step(struct step *st, struct err *e)
 	event_emit(migration_session_events(st->s), EVENT_INFO, "schema.begin", NULL, "%s", name);
 	if (read_invalid(pg, &before, e))
 		return -1;
-	int failed = st->down ? migration_run_down(st->s, st->h, st->m, e)
+	int failed = st->down ? migration_run_down(st->s, st->h, st->m, st->force, e)
 			      : migration_run_up(st->s, st->h, st->m, st->force, &st->ms, e);
 	if (failed || check_recorded(pg, st->h, st->m, !st->down, e) || read_invalid(pg, &after, e))
 		return -1;
@@ -141,6 +141,13 @@ static void warn(struct migration_session *s, const struct migration_plan *p)
 			event_emit(migration_session_events(s), EVENT_WARNING, "schema.order", NULL,
 				   "%s is out of order: a later one is applied already",
 				   item->migration->up.name);
+		if (item->state == MIGRATION_HALF_UNDONE)
+			event_emit(migration_session_events(s), EVENT_WARNING, "schema.half_undone",
+				   NULL,
+				   "%s is half rolled back: its down script stopped on the way; "
+				   "`neonferry "
+				   "schema rollback` goes on",
+				   item->version);
 		if (item->state == MIGRATION_MISSING)
 			event_emit(migration_session_events(s), EVENT_WARNING, "schema.missing", NULL,
 				   "version %s is applied, but its file is not in the folder", item->version);
@@ -252,12 +259,15 @@ int migration_rollback_list(const struct migration_plan *p, const char *version,
 }
 
 static int roll_back(struct migration_session *s, const struct history *h,
-		     const struct migration_plan *p, const char *version, json_t *list, struct err *e)
+		     const struct migration_plan *p, const char *version, bool force, json_t *list,
+		     struct err *e)
 {
 	struct stop *stop = migration_session_stop(s);
 
 	for (int i = p->n - 1; i >= 0; i--) {
-		struct step st = { .s = s, .h = h, .m = p->items[i].migration, .down = true };
+		struct step st = {
+			.s = s, .h = h, .m = p->items[i].migration, .down = true, .force = force
+		};
 		if (!is_undone(&p->items[i], version))
 			continue;
 		if (stop && stop_level(stop) != STOP_NO)
@@ -269,7 +279,8 @@ static int roll_back(struct migration_session *s, const struct history *h,
 }
 
 int migration_rollback(struct migration_session *s, const struct migration_folder *f,
-		       const char *history_table, const char *version, json_t **ret, struct err *e)
+		       const char *history_table, const char *version, bool force, json_t **ret,
+		       struct err *e)
 {
 	AUTO(history) struct history *h = NULL;
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
@@ -284,5 +295,5 @@ int migration_rollback(struct migration_session *s, const struct migration_folde
 	json_decref(checked);
 	if (history_create(h, migration_session_pg(s), e)) /* for the progress of down scripts */
 		return -1;
-	return roll_back(s, h, &p, version, *ret, e);
+	return roll_back(s, h, &p, version, force, *ret, e);
 }

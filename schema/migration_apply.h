@@ -33,9 +33,12 @@ int migration_refuse_changed(const struct migration_plan *p, struct err *e) MUST
  */
 int migration_rollback_list(const struct migration_plan *p, const char *version, json_t **ret,
 			    struct err *e) MUST_CHECK;
-/* The same, done. *ret as of migration_apply(). */
+/*
+ * The same, done. force: a down script that stopped half way and was changed since runs from its
+ * beginning. *ret as of migration_apply().
+ */
 int migration_rollback(struct migration_session *s, const struct migration_folder *f,
-		       const char *history_table, const char *version, json_t **ret, struct err *e)
-	MUST_CHECK;
+		       const char *history_table, const char *version, bool force, json_t **ret,
+		       struct err *e) MUST_CHECK;
 
 #endif

@@ -175,7 +175,8 @@ int migration_check_run(struct migration_check *ret, const struct conn *target,
 	struct check c = { .target = target, .plan = p, .o = o, .ignore = { history_label, NULL } };
 	int failed = 0;
 
-	*ret = (struct migration_check){ .n_pending = count_pending(&c) };
+	*ret = (struct migration_check){ .n_pending = count_pending(&c),
+					 .n_half = p->counts[MIGRATION_HALF_UNDONE] };
 	if (ret->n_pending)
 		failed = run(&c, ret, e);
 	scratch_notes_done(&c.notes);

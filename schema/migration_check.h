@@ -21,6 +21,7 @@ struct migration_check_options {
 struct migration_check {
 	json_t *changes; /* as of model_judgements_json() */
 	json_t *locks, *skipped; /* as of scratch_notes */
+	int n_half;              /* applied ones whose down script stopped on the way */
 	int n_pending, safe, review, destructive;
 };
 

@@ -5,9 +5,13 @@
 #include <string.h>
 
 static const char *const names[] = {
-	[MIGRATION_APPLIED] = "applied",     [MIGRATION_CHANGED] = "changed",
-	[MIGRATION_UNCHECKED] = "unchecked", [MIGRATION_PENDING] = "pending",
-	[MIGRATION_OUT_OF_ORDER] = "out of order", [MIGRATION_UNFINISHED] = "unfinished",
+	[MIGRATION_APPLIED] = "applied",
+	[MIGRATION_CHANGED] = "changed",
+	[MIGRATION_UNCHECKED] = "unchecked",
+	[MIGRATION_PENDING] = "pending",
+	[MIGRATION_OUT_OF_ORDER] = "out of order",
+	[MIGRATION_UNFINISHED] = "unfinished",
+	[MIGRATION_HALF_UNDONE] = "half rolled back",
 	[MIGRATION_MISSING] = "missing",
 };
 
@@ -32,6 +36,8 @@ static enum migration_state state_of(const struct migration_item *i, const char 
 {
 	if (i->row && !i->migration)
 		return MIGRATION_MISSING;
+	if (i->row && i->down_begun)
+		return MIGRATION_HALF_UNDONE;
 	if (i->row && !i->row->checksum[0])
 		return MIGRATION_UNCHECKED;
 	if (i->row)
@@ -138,10 +144,11 @@ static json_t *others_json(const struct history *h)
 	json_t *a = json_array();
 
 	for (int i = 0; a && i < h->n_others; i++)
-		json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:s?}", "tool", h->others[i].tool, "table",
-						   h->others[i].table, "entries",
-						   (json_int_t)h->others[i].rows, "latest",
-						   h->others[i].latest));
+		json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:I, s:s?}", "tool",
+						   h->others[i].tool, "table", h->others[i].table,
+						   "entries", (json_int_t)h->others[i].rows,
+						   "failed", (json_int_t)h->others[i].failed,
+						   "latest", h->others[i].latest));
 	return a;
 }
 

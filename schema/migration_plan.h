@@ -10,12 +10,13 @@
 
 enum migration_state {
 	MIGRATION_APPLIED,
-	MIGRATION_CHANGED,	/* applied, but the file is another one now */
-	MIGRATION_UNCHECKED,	/* applied, no checksum was kept */
+	MIGRATION_CHANGED,   /* applied, but the file is another one now */
+	MIGRATION_UNCHECKED, /* applied, no checksum was kept */
 	MIGRATION_PENDING,
 	MIGRATION_OUT_OF_ORDER, /* pending, and a later one is applied */
-	MIGRATION_UNFINISHED,	/* begun outside of one transaction */
-	MIGRATION_MISSING,	/* applied; its file is gone */
+	MIGRATION_UNFINISHED,   /* begun outside of one transaction */
+	MIGRATION_HALF_UNDONE,  /* applied; its down script stopped on the way */
+	MIGRATION_MISSING,      /* applied; its file is gone */
 };
 
 struct migration_item {

@@ -335,12 +335,12 @@ int migration_run_up(struct migration_session *s, const struct history *h, const
 }
 
 int migration_run_down(struct migration_session *s, const struct history *h,
-		       const struct migration *m, struct err *e)
+		       const struct migration *m, bool force, struct err *e)
 {
 	AUTO_TEXT struct text key = TEXT_INIT;
 
 	text_addf(&key, "%s down", m->version);
 	struct run r = { .s = s, .h = h, .m = m, .script = &m->down, .key = text_str(&key),
 			 .down = true };
-	return run(&r, false, e);
+	return run(&r, force, e);
 }

@@ -16,8 +16,8 @@
 int migration_run_up(struct migration_session *s, const struct history *h, const struct migration *m,
 		     bool force, int64_t *ret_ms, struct err *e) MUST_CHECK;
 
-/* Runs m's down script and removes the history row. */
+/* Runs m's down script and removes the history row. force: as above, of the down script. */
 int migration_run_down(struct migration_session *s, const struct history *h,
-		       const struct migration *m, struct err *e) MUST_CHECK;
+		       const struct migration *m, bool force, struct err *e) MUST_CHECK;
 
 #endif

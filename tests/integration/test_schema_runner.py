@@ -156,6 +156,18 @@ class Runner(Base):
             self.assertIn("003_early.sql is out of order", applied.err)
             self.assertIn("version 001 is applied, but its file", applied.err)
 
+    def test_what_has_no_file_is_not_said_to_be_verified(self):
+        with Folder({"001_a.sql": "CREATE TABLE a (i int)", "002_b.sql": "CREATE TABLE b (i int)"}) as folder:
+            self.schema("apply", folder).ok()
+            folder.remove("001_a.sql")
+            verified = self.schema("verify", folder, as_json=False)
+            self.assertEqual(verified.status, 8)
+            self.assertIn("not verified: the files of 1 are missing", verified.out)
+            self.assertNotIn("everything they made is there", verified.out)
+            compared = self.schema("compare", folder)
+            self.assertEqual(compared.status, 7)
+            self.assertIn("version 001 is applied, but its file is missing", compared.err)
+
     def test_P_208_P_309_another_tools_table_keeps_its_name_and_is_shown(self):
         """P-208, P-309: Prisma, sqlx and others."""
         self.psql("CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean);"
@@ -178,6 +190,19 @@ class Runner(Base):
             "Drizzle": "drizzle.__drizzle_migrations", "Flyway": "public.flyway_schema_history"})
         self.assertEqual([o["latest"] for o in status["others"] if o["tool"] == "sqlx"], ["20240101"])
         self.assertEqual(self.psql("SELECT * FROM schema_migrations"), [["7", "f"]])
+
+    def test_P_208_what_another_tool_did_not_finish_is_not_counted_as_applied(self):
+        """P-208: Flyway, sqlx, Prisma."""
+        self.psql("CREATE TABLE flyway_schema_history (installed_rank int, version text, script text, success bool);"
+                  "INSERT INTO flyway_schema_history VALUES (1, '1', 'a', true), (2, '2', 'b', false);"
+                  "CREATE TABLE _sqlx_migrations (version bigint, description text, checksum bytea, success bool);"
+                  "INSERT INTO _sqlx_migrations VALUES (1, 'a', '', true), (2, 'b', '', false), (3, 'c', '', false);"
+                  "CREATE TABLE _prisma_migrations (migration_name text, checksum text, finished_at timestamptz);"
+                  "INSERT INTO _prisma_migrations VALUES ('1_a', '', now()), ('2_b', '', NULL)", user=FERRY)
+        with Folder(TWO) as folder:
+            others = self.schema("status", folder).ok().json["others"]
+        self.assertEqual({o["tool"]: (o["entries"], o["failed"], o["latest"]) for o in others},
+                         {"Flyway": (1, 1, "1"), "sqlx": (1, 2, "1"), "Prisma": (1, 1, "1_a")})
 
     def test_the_history_table_may_be_named_and_must_have_the_columns(self):
         with Folder(TWO) as folder:
@@ -316,7 +341,7 @@ class Rollback(Base):
                                               "granted") == "1")
                 running.kill()
                 status = self.schema("status", folder).ok().json
-                self.assertEqual(status["migrations"][0]["state"], "applied")
+                self.assertEqual(status["migrations"][0]["state"], "half rolled back")
                 self.assertTrue(status["migrations"][0]["down_begun"])
                 self.assertEqual([(p["version"], p["statements_done"]) for p in status["unfinished"]],
                                  [("001 down", 1)])
@@ -324,6 +349,28 @@ class Rollback(Base):
             wait_until(lambda: self.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE "
                                           "'neonferry%'") == "0")
             self.schema("rollback 0", folder).ok()
+            self.assertEqual(self.states(folder), {"001": "pending"})
+            self.assertEqual(self.value("SELECT to_regclass('big')"), None)
+
+    def test_P_305_a_corrected_down_script_that_stopped_half_way_runs_anew_with_force(self):
+        """P-305: and until then status, apply and verify tell of it."""
+        down = "-- neonferry: no-transaction\nDROP INDEX IF EXISTS big_a;\nDROP TABLE bigg;\n"
+        with Folder({"001_big.sql": "CREATE TABLE big (id int);\nCREATE INDEX big_a ON big (id)",
+                     "001_big.down.sql": down}) as folder:
+            self.schema("apply", folder).ok()
+            self.assertEqual(self.schema("rollback 0", folder).status, 5)
+            status = self.schema("status", folder, as_json=False).ok()
+            self.assertIn("1 half rolled back", status.out)
+            self.assertEqual(self.states(folder), {"001": "half rolled back"})
+            applied = self.schema("apply", folder, as_json=False).ok()
+            self.assertIn("nothing was pending, 1 half rolled back: `neonferry schema rollback` goes on", applied.out)
+            self.assertIn("001 is half rolled back", applied.err)
+            self.assertEqual(self.schema("verify", folder).status, 7)
+            folder.put("001_big.down.sql", down.replace("bigg", "big"))
+            refused = self.schema("rollback 0", folder)
+            self.assertEqual(refused.status, 3)
+            self.assertIn("--force runs the new one", refused.err)
+            self.schema("rollback 0", folder, "--force").ok()
             self.assertEqual(self.states(folder), {"001": "pending"})
             self.assertEqual(self.value("SELECT to_regclass('big')"), None)
 
@@ -417,6 +464,19 @@ class OutsideOfOneTransaction(Base):
             folder.put("001_b.sql", batch)
             self.schema("apply", folder).ok()
         self.assertEqual(self.psql("SELECT done, count(*) FROM rows GROUP BY 1"), [["1", "1000"]])
+
+    def test_P_206_a_batch_that_changes_no_rows_is_refused(self):
+        """P-206: it would never end."""
+        for sql in ("SELECT 1", "WITH d AS (DELETE FROM c RETURNING id) SELECT count(*) FROM d", "ANALYZE c"):
+            with self.subTest(sql=sql), Folder({"001_b.sql": "-- neonferry: batch\n" + sql}) as folder:
+                refused = self.schema("apply", folder, "--allow-destructive", timeout=60)
+                self.assertEqual(refused.status, 2)
+                self.assertIn("changes no rows, as a batch it would never end", refused.err)
+                self.assertEqual(self.schema("lint", folder).status, 7)
+        with Folder({"001_b.sql": "/* who: me */\n-- neonferry: batch\nWITH x AS (SELECT id FROM c LIMIT 40)"
+                                  " DELETE FROM c USING x WHERE c.id = x.id"}) as folder:
+            self.schema("apply", folder).ok()
+        self.assertEqual(self.value("SELECT count(*) FROM c"), "0")
 
     def test_a_concurrent_drop_in_a_down_script(self):
         with Folder({"001_t.sql": "CREATE TABLE t (i int)", "002_i.sql": "CREATE INDEX CONCURRENTLY t_i ON t (i)",
