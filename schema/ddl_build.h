@@ -3,7 +3,7 @@
  *
  * Jobs over one or more archives: the constraints of a table together, each index of a large table
  * beside the others, those of small tables together, each vector index, each foreign key in two
- *steps (added, validated). A job may begin once its tables are loaded and what it needs is there.
+ * steps (added, validated). A job may begin once its tables are loaded and what it needs is there.
  * ddl_build_next() hands jobs out; ddl_build_done() takes them back.
  *
  *   while tables are loaded   one session for sorts, without workers: the load goes first

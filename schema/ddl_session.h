@@ -1,14 +1,15 @@
 /*
  * ddl_session - a session of the schema phases that outlives its connection. Private to
- *schema/ddl*.
+ * schema/ddl*.
  *
  * Work is given as a function that first asks ledger and catalog what is left to do, then does it.
  * When the target goes away in the middle, the session waits, connects again and calls the function
  * again: nothing else needs to know.
  *
  * THREADS	A session belongs to one thread. The phase is shared; its counters are under its
- *mutex. LIMIT	Gives up when nobody answered for DDL_GIVE_UP_MS, or after DDL_ATTEMPTS failures
- *without any progress between them.
+ *		mutex.
+ * LIMIT	Gives up when nobody answered for DDL_GIVE_UP_MS, or after DDL_ATTEMPTS failures
+ *		without any progress between them.
  */
 #ifndef SCHEMA_DDL_SESSION_H
 #define SCHEMA_DDL_SESSION_H

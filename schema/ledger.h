@@ -16,8 +16,8 @@
  *
  * INVARIANT	A run's generation only grows. Each takeover raises it; a claim carries the copier's
  *		generation through a sub-select that is NULL for a stale one, and the column is NOT
- *NULL, so a forgotten copier can never load (SQLSTATE 23502 on neonferry.chunk.generation). LIMIT
- *Run names are 1 to 40 characters of [a-z0-9-].
+ *		NULL, so a forgotten copier can never load (SQLSTATE 23502 on neonferry.chunk.generation).
+ * LIMIT	Run names are 1 to 40 characters of [a-z0-9-].
  */
 #ifndef SCHEMA_LEDGER_H
 #define SCHEMA_LEDGER_H

@@ -6,7 +6,7 @@
  * is emptied at the end.
  *
  * INVARIANT	No row of the target is ever in it; its sequences stand where the target's do.
- *Nothing done in it reaches beyond it: statements about roles, databases and the server are left
+ *		Nothing done in it reaches beyond it: statements about roles, databases and the server are left
  *		out and named.
  * OWNER	scratch_close() ends it, however far it came.
  */

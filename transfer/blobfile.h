@@ -6,14 +6,14 @@
  *			the data is complete
  *
  * With a key the data is sealed (seal.h) in blocks of 64 kB: "NFBLOBS2", salt, check value, then
- *the blocks, each with its tag and bound to its place. The index stays readable.
+ * the blocks, each with its tag and bound to its place. The index stays readable.
  *
  * A database without large objects has neither file.
  *
  * INVARIANT	Entries are sorted by oid.
  * OWNER	blobfile_free(), blobwriter_free().
  * LIMIT	The index is held in memory: some hundred bytes an object; a block on top with a
- *key.
+ *		key.
  */
 #ifndef TRANSFER_BLOBFILE_H
 #define TRANSFER_BLOBFILE_H

@@ -8,12 +8,13 @@
  * sender is free.
  *
  * MEMORY	Open chunks are at most jobs * routes * chunk_limit; a sender that reads a chunk back
- *holds one chunk_limit, and only one at a time reads back a row that is larger; sealed chunks in
- *memory are charged to the budget. The three are sized to stay within --memory together. THREADS
- *jobs + workers + senders, started and joined by engine_run(). The first error wins; the others end
- *as ERR_STOPPED. END		On an error or STOP_DRAIN readers stop after the row they are at,
- *sealed chunks reach the spill, chunks in flight have 10 s to finish; then, or on STOP_NOW, every
- *wait returns.
+ *		holds one chunk_limit, and only one at a time reads back a row that is larger; sealed
+ *		chunks in memory are charged to the budget. The three are sized to stay within --memory
+ *		together.
+ * THREADS	jobs + workers + senders, started and joined by engine_run(). The first error wins; the
+ *		others end as ERR_STOPPED.
+ * END		On an error or STOP_DRAIN readers stop after the row they are at, sealed chunks reach the
+ *		spill, chunks in flight have 10 s to finish; then, or on STOP_NOW, every wait returns.
  */
 #ifndef TRANSFER_ENGINE_H
 #define TRANSFER_ENGINE_H

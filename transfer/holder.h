@@ -4,15 +4,15 @@
  * A session leader of its own, deaf to SIGINT and SIGHUP, so that the death of the copier (kill -9,
  * out of memory, a closed terminal) does not lose the snapshot. It locks each table in ACCESS SHARE
  * mode, exports the snapshot (REPEATABLE READ) after that, and compares oid and relfilenode with
- *what it was given. An exported snapshot alone does not protect: after another session's TRUNCATE
- *or VACUUM FULL the old snapshot reads too few rows without an error. The locks stay with the
- *snapshot.
+ * what it was given. An exported snapshot alone does not protect: after another session's TRUNCATE
+ * or VACUUM FULL the old snapshot reads too few rows without an error. The locks stay with the
+ * snapshot.
  *
  * It ends when it is asked to, when its connection is lost, or after its time to live.
  *
  * FILES	<dir>/holder.json: pid, backend pid, snapshot, LSN; <dir>/holder.lock: locked by the
- *holder while it lives (a record lock, which names its pid), so that no stale pid is ever believed;
- *<dir>/holder.log: its last words.
+ *		holder while it lives (a record lock, which names its pid), so that no stale pid is ever believed;
+ *		<dir>/holder.log: its last words.
  */
 #ifndef TRANSFER_HOLDER_H
 #define TRANSFER_HOLDER_H

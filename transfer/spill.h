@@ -10,8 +10,8 @@
  *0600; it is written as ".tmp-<chunk id>", then fdatasync, renamed, and the folder synced.
  *
  * With a key, header, frames and trailer are each sealed (seal.h): nothing of a chunk is readable
- *in its file. Reading with a key refuses what is not sealed with it, so that nobody can put a file
- *of his own in place of another; reading without one refuses what is sealed.
+ * in its file. Reading with a key refuses what is not sealed with it, so that nobody can put a file
+ * of his own in place of another; reading without one refuses what is sealed.
  *
  * INVARIANT	A file under its final name is complete. What does not check is never loaded.
  * THREADS	A spill_writer belongs to one thread (one zstd context). Reading is reentrant.

@@ -6,7 +6,7 @@
  * same bytes. Only roots: partitions are read through the table they belong to.
  *
  * INVARIANT	end[PG_TARGET] and end[PG_SOURCE] are both set where both ends were read and have
- *the table. `why` is not empty exactly where the contents cannot be compared.
+ *		the table. `why` is not empty exactly where the contents cannot be compared.
  * OWNER	pairs_free(). Borrows from the two catalogs, which must outlive it.
  * THREADS	Read-only once made.
  */

@@ -5,7 +5,7 @@
  * A task that fails keeps its error and the others go on: what was not done is known by name.
  *
  * THREADS	run() is called in a thread of the pool; two tasks share nothing unless the caller
- *lets them. progress is called one at a time.
+ *		lets them. progress is called one at a time.
  */
 #ifndef VERIFY_POOL_H
 #define VERIFY_POOL_H

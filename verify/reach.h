@@ -2,11 +2,13 @@
  * reach - rows of other tables that a repair would change by writing to this one.
  *
  * A foreign key with ON DELETE CASCADE, SET NULL or SET DEFAULT (ON UPDATE likewise) makes the
- *server write to the referencing table, whether that table was asked for or not. A repair must not:
- *what it would reach is counted first, in the transaction that writes, and the writing is refused.
+ * server write to the referencing table, whether that table was asked for or not. A repair must
+ * not: what it would reach is counted first, in the transaction that writes, and the writing is
+ * refused.
  *
  * INVARIANT	The count holds until the transaction ends: the referenced rows are locked FOR
- *UPDATE by then, and no row can come to refer to a row that is. OWNER	reach_done().
+ *		UPDATE by then, and no row can come to refer to a row that is.
+ * OWNER	reach_done().
  */
 #ifndef VERIFY_REACH_H
 #define VERIFY_REACH_H

@@ -6,8 +6,9 @@
  * number in it.
  *
  * INVARIANT	The verdict follows from the findings in "checks" alone. What could not be looked at
- *is a finding of its own (unknown), so nothing is green because it was skipped. OWNER
- *verify_result_free(). THREADS	verify_run() starts its own; one call at a time a settings struct.
+ *		is a finding of its own (unknown), so nothing is green because it was skipped.
+ * OWNER	verify_result_free().
+ * THREADS	verify_run() starts its own; one call at a time a settings struct.
  */
 #ifndef VERIFY_VERIFY_H
 #define VERIFY_VERIFY_H
