@@ -243,18 +243,37 @@ static bool is_told(struct definitions *d, const struct model_object *o, enum so
 	return strstr(p->why, text_str(&d->name)) != NULL;
 }
 
+/* Why the target has no such object though nothing went wrong, or "". */
+static const char *excuse(struct definitions *d, const struct model_object *o, enum sort sort)
+{
+	const char *definition = model_value(o, "definition");
+	const char *table = definition ? strstr(definition, " REFERENCES ") : NULL;
+	AUTO_TEXT struct text name = TEXT_INIT;
+
+	if (sort == INDEX && state_of(o, sort))
+		return ", which is invalid in the source,";
+	if (sort != CONSTRAINT || !table)
+		return "";
+	table += strlen(" REFERENCES ");
+	text_addn(&name, table, strcspn(table, "("));
+	return model_find(d->model[PG_TARGET], "table", text_str(&name))
+		       ? ""
+		       : ", which refers to a table that is not there,";
+}
+
 static void one_end(struct definitions *d, const struct model_object *o, enum pg_role role,
 		    enum sort sort)
 {
 	enum finding_verdict v = role == PG_SOURCE ? sorts[sort].missing : sorts[sort].extra;
+	const char *why = role == PG_SOURCE ? excuse(d, o, sort) : "";
 
 	if (v == FINDING_PASS ||
 	    (sort == SCHEMA && holds_extension(d->model[role], shown_name(d, o))))
 		return;
 	d->different[sort]++;
 	if (!is_told(d, o, sort))
-		finding_add(d->checks, "schema", shown_name(d, o), v, "%s %s is %s the target",
-			    sorts[sort].word, shown_name(d, o),
+		finding_add(d->checks, "schema", shown_name(d, o), *why ? FINDING_WARNING : v,
+			    "%s %s%s is %s the target", sorts[sort].word, shown_name(d, o), why,
 			    role == PG_SOURCE ? "missing in" : "only in");
 }
 

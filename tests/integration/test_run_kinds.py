@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import make_source, make_target  # noqa: E402
+from cluster import SqlError, make_source, make_target  # noqa: E402
 from moving import Folder, assert_same, neonferry, objects, rows, schema_text  # noqa: E402
 
 LONG = "l" * 60 + "äx"  # 63 bytes, the most a name can have
@@ -425,6 +425,19 @@ class Formats(Pair):
         self.make("CREATE TABLE z (); INSERT INTO z SELECT FROM generate_series(1, 3); "
                   "CREATE TABLE g (a int GENERATED ALWAYS AS (1) STORED); INSERT INTO g SELECT FROM generate_series(1, 2)")
         self.assert_moved(self.run_it("--format", "text"))
+
+    def test_what_cannot_be_in_the_target_does_not_fail_the_report(self):
+        self.make("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int, a int REFERENCES a); "
+                  "CREATE TABLE inv (a int); INSERT INTO inv VALUES (1), (1)")
+        with self.assertRaises(SqlError):
+            self.source.psql("CREATE UNIQUE INDEX CONCURRENTLY inv_u ON inv (a)", db=self.db)
+        done = self.run_it("--table", "b", "--table", "inv")
+        self.assertEqual(done.status, 0, done.text[-3000:])
+        self.assertIn("Everything asked for is done and proven.", done.out)
+        with open(os.path.join(self.folder(self.db), "report", "report.json"), encoding="utf-8") as f:
+            checks = {check["object"]: check for check in json.load(f)["checks"] if check["verdict"] == "warning"}
+        self.assertIn("which is invalid in the source", checks["public.inv_u"]["sentence"])
+        self.assertTrue(any("refers to a table that is not there" in check["sentence"] for check in checks.values()))
 
     def test_what_no_archive_carries_is_listed(self):
         self.make("""CREATE ROLE bob_of_lists; CREATE TABLE t (a int, b int); GRANT SELECT ON t TO PUBLIC;
