@@ -22,6 +22,10 @@ CREATE UNIQUE INDEX mails_a ON mails (a);
 INSERT INTO mails VALUES (1, 'A@b'), (2, 'c@D');
 CREATE TABLE docs (id int PRIMARY KEY, collection_name text, topic text, t text);
 INSERT INTO docs SELECT i, 'c' || i % 3, 't' || i % 2, 'x' || i FROM generate_series(1, 30) i;
+CREATE STATISTICS docs_st (dependencies) ON topic, collection_name FROM docs;
+CREATE RULE docs_kept AS ON DELETE TO docs WHERE old.id < 0 DO INSTEAD NOTHING;
+CREATE VIEW seen AS SELECT id, t FROM docs;
+CREATE RULE seen_new AS ON INSERT TO seen DO INSTEAD INSERT INTO docs (id, t) VALUES (new.id, new.t);
 CREATE TABLE plain (id serial PRIMARY KEY, t text);
 INSERT INTO plain (t) SELECT 'y' || i FROM generate_series(1, 5) i;
 """

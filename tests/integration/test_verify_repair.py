@@ -309,6 +309,7 @@ CREATE TABLE pp2 PARTITION OF pp FOR VALUES IN (2);
 CREATE TABLE pc (n int PRIMARY KEY, id int DEFAULT 1, part int DEFAULT 1,
     FOREIGN KEY (id, part) REFERENCES pp ON DELETE SET DEFAULT) PARTITION BY RANGE (n);
 CREATE TABLE pc1 PARTITION OF pc DEFAULT;
+CREATE TABLE px (id int, part int, FOREIGN KEY (id, part) REFERENCES pp1 ON DELETE CASCADE);
 CREATE EXTENSION citext;
 CREATE SCHEMA "S 1";
 CREATE COLLATION plain_c (provider = icu, locale = 'und', deterministic = false);
@@ -352,6 +353,8 @@ class Reached(Case):
                  """INSERT INTO "S 1"."C.t" VALUES ('a', 'b', 9)""", '"S 1"."P "" t"', "1 rows of S 1.C.t "),
                 ("partitioned", "INSERT INTO pp VALUES (9, 2); INSERT INTO pc VALUES (9, 9, 2)", "pp",
                  "1 rows of public.pc .*SET DEFAULT"),
+                ("of one partition", "INSERT INTO pp VALUES (9, 1), (9, 2); INSERT INTO px VALUES (9, 1)", "pp",
+                 "1 rows of public.px .*CASCADE"),
                 ("of the source's rows", "INSERT INTO self VALUES (9, 2); UPDATE self SET up = 9 WHERE id = 2", "self",
                  None)):
             with self.subTest(what):
