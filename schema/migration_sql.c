@@ -148,6 +148,9 @@ static int check_statement(const struct migration_script *s, const struct migrat
 	if (follows(st, "copy ... from stdin"))
 		return refuse(s, st->line, e, "COPY FROM STDIN needs data that a script cannot carry",
 			      "Write the rows as INSERT ... VALUES.");
+	if (follows(st, "copy ... to stdout"))
+		return refuse(s, st->line, e, "COPY TO STDOUT has nowhere to write to",
+			      "Remove the statement; psql can run it.");
 	return 0;
 }
 

@@ -29,7 +29,8 @@ struct migration_sql {
 };
 
 /*
- * Takes a script apart. ERR_USAGE with file and line: a psql meta-command, COPY FROM STDIN, COMMIT
+ * Takes a script apart. ERR_USAGE with file and line: a psql meta-command, COPY FROM STDIN or TO
+ * STDOUT, COMMIT
  * or the like amid the script, a batch that is not one INSERT, UPDATE, DELETE or MERGE. s must
  * outlive *ret.
  */

@@ -303,6 +303,13 @@ static const char domain_columns[] =
 	"AND"
 	" c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT a.attisdropped";
 
+static bool fits_before(const struct model_object *before, const char *check)
+{
+	const char *was = model_value(before, "_check");
+
+	return was && strcmp(was, check) == 0;
+}
+
 static void domain_changed(struct pg *pg, struct model_judgement *j)
 {
 	const struct model_object *o = j->change.after;
@@ -312,6 +319,11 @@ static void domain_changed(struct pg *pg, struct model_judgement *j)
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	struct err ignored = ERR_INIT;
 
+	if (j->change.to && strstr(j->change.to, "NOT VALID"))
+		add_why(j, "not checked on the rows that are there where it is NOT VALID");
+	if (strcmp(j->change.attribute, "checks") == 0 &&
+	    (!check || fits_before(j->change.before, check)))
+		return; /* no more is checked than before */
 	text_add_literal(&name, j->change.before->name);
 	if (pg_valuef(pg, &columns, &ignored, domain_columns, text_str(&name))) {
 		not_asked(j);

@@ -156,7 +156,10 @@ static void judge_type(struct model_judgement *j)
 	const struct model_change *c = &j->change;
 
 	text_clear(&j->why);
-	if (widens(c->from, c->to)) {
+	if (!j->rewrites && fits(model_value(c->before, "_type"), model_value(c->after, "_type"))) {
+		j->severity = MODEL_REVIEW;
+		text_add(&j->why, "the type has another name: programs that use the old one fail");
+	} else if (widens(c->from, c->to)) {
 		j->severity = j->rewrites ? MODEL_REVIEW : MODEL_SAFE;
 	} else {
 		j->severity = MODEL_DESTRUCTIVE;

@@ -59,12 +59,12 @@ static const char types[] = "SELECT 'type', " NAME(
 		     "')', ' AND ') FROM"
 		     " pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' AND "
 		     "k.convalidated) AS"
-		     " _check"
+		     " _check, t.oid AS _oid"
 		     " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = "
 		     "t.typnamespace"
 		     " LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid"
 		     " WHERE " OURS " AND t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' "
-				    "OR c.relkind = 'c')"
+		     "OR c.relkind = 'c')"
 		     " AND " OWN("pg_type", "t.oid");
 
 static const char tables[] =
@@ -95,21 +95,30 @@ static const char tables[] =
 			     " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 static const char columns[] =
-	"SELECT 'column', " PART("n.nspname", "c.relname", "a.attname") ", "
-	NAME("n.nspname", "c.relname") ", pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,"
-	" a.attnotnull AS not_null, CASE WHEN a.attgenerated = '' THEN"
-	" pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS \"default\", CASE a.attidentity WHEN 'a' THEN"
-	" 'always' WHEN 'd' THEN 'by default' END AS identity, CASE WHEN a.attgenerated <> '' THEN"
-	" pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS generated,"
-	" CASE WHEN a.attgenerated <> '' THEN a.attgenerated = 's' END AS stored,"
-	" CASE WHEN a.attcollation <> t.typcollation THEN"
-	" a.attcollation::pg_catalog.regcollation::pg_catalog.text END AS collation,"
-	" c.oid::pg_catalog.text || '.' || a.attnum AS _oid, pg_catalog.quote_ident(a.attname) AS _column,"
-	" c.relkind AS _kind"
-	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
-	" AND NOT a.attisdropped JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN"
-	" pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum" CLASS_JOIN
-	" AND c.relkind IN ('r', 'p', 'f', 'm', 'v')";
+	"SELECT 'column', " PART("n.nspname", "c.relname", "a.attname") ", " NAME(
+		"n.nspname",
+		"c.relname") ", pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,"
+			     " a.attnotnull AS not_null, CASE WHEN a.attgenerated = '' THEN"
+			     " pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS \"default\", CASE "
+			     "a.attidentity WHEN 'a' THEN"
+			     " 'always' WHEN 'd' THEN 'by default' END AS identity, CASE WHEN "
+			     "a.attgenerated <> '' THEN"
+			     " pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS generated,"
+			     " CASE WHEN a.attgenerated <> '' THEN a.attgenerated = 's' END AS "
+			     "stored,"
+			     " CASE WHEN a.attcollation <> t.typcollation THEN"
+			     " a.attcollation::pg_catalog.regcollation::pg_catalog.text END AS "
+			     "collation,"
+			     " c.oid::pg_catalog.text || '.' || a.attnum AS _oid, "
+			     "pg_catalog.quote_ident(a.attname) AS _column,"
+			     " c.relkind AS _kind, a.atttypid::pg_catalog.text || '.' || "
+			     "a.atttypmod AS _type"
+			     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON "
+			     "a.attrelid = c.oid AND a.attnum > 0"
+			     " AND NOT a.attisdropped JOIN pg_catalog.pg_type t ON t.oid = "
+			     "a.atttypid LEFT JOIN"
+			     " pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = "
+			     "a.attnum" CLASS_JOIN " AND c.relkind IN ('r', 'p', 'f', 'm', 'v')";
 
 static const char constraints[] =
 	"SELECT 'constraint', " PART("n.nspname", "c.relname", "k.conname") ", " NAME(

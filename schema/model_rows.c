@@ -68,6 +68,11 @@ static enum model_severity judge_op(const json_t *note, const char *op, struct t
 		text_add(why, "all its rows are lost");
 		return MODEL_DESTRUCTIVE;
 	}
+	if (strcmp(op, "UNSEEN") == 0) {
+		text_add(why,
+			 "its triggers were turned off: what was done to rows then is not seen");
+		return MODEL_REVIEW;
+	}
 	if (strcmp(op, "UPDATE") == 0) {
 		if (!statement)
 			text_addf(why, "%lld rows are overwritten", n);
@@ -77,7 +82,8 @@ static enum model_severity judge_op(const json_t *note, const char *op, struct t
 	}
 	if (!statement) {
 		text_addf(why, "%lld rows are deleted", n);
-	} else if (says(statement, "delete") && says(statement, "where")) {
+	} else if (says(statement, "delete") &&
+		   (says(statement, "where") || says(statement, "merge"))) {
 		text_add(why, "rows are deleted, which ones is not seen");
 		return MODEL_REVIEW;
 	} else {

@@ -3,7 +3,7 @@
  *
  * Adds to the judgements: rows that statements delete, overwrite or truncate, tables whose file is
  * written anew though nothing of their shape changed, sequences that go back. As changes of the
- * attributes "rows" (to: INSERT, UPDATE, DELETE, TRUNCATE), "rewritten" and "value".
+ * attributes "rows" (to: UPDATE, DELETE, TRUNCATE, UNSEEN), "rewritten" and "value".
  */
 #ifndef SCHEMA_MODEL_ROWS_H
 #define SCHEMA_MODEL_ROWS_H

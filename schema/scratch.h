@@ -49,7 +49,8 @@ struct scratch_notes {
 	json_t *skipped; /* [{migration, line, statement}]: reach beyond the database, not tried */
 	/*
 	 * What was done to rows of tables that were there before: [{migration, relation (its OID),
-	 * op (INSERT, UPDATE, DELETE, TRUNCATE), statement}], in place [{relation, op, rows}].
+	 * op (INSERT, UPDATE, DELETE, TRUNCATE, UNSEEN), statement}], in place [{relation, op,
+	 * rows}].
 	 */
 	json_t *rows;
 	bool computes; /* ALTER ... TYPE ... USING an expression that is no cast was among it */

@@ -12,7 +12,7 @@
 
 /* One row a table and sort of change: the first statement that made it. */
 static const char watch_sql[] =
-	"CREATE SCHEMA IF NOT EXISTS neonferry;"
+	"CREATE SCHEMA IF NOT EXISTS neonferry; GRANT USAGE ON SCHEMA neonferry TO PUBLIC;"
 	"CREATE TABLE " NOTED
 	" (relation oid, op text, statement text, PRIMARY KEY (relation, op));"
 	"CREATE FUNCTION neonferry.note_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
@@ -29,7 +29,15 @@ static const char watch_sql[] =
 	" 'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid AND x.deptype = 'e') LOOP"
 	" EXECUTE 'CREATE TRIGGER neonferry_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON "
 	"' || t ||"
-	" ' FOR EACH STATEMENT EXECUTE FUNCTION neonferry.note_rows()'; END LOOP; END $watch$;";
+	" ' FOR EACH STATEMENT EXECUTE FUNCTION neonferry.note_rows()';"
+	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows'; END LOOP; END "
+	"$watch$;"
+	"CREATE FUNCTION neonferry.watch_again() RETURNS void LANGUAGE plpgsql SECURITY DEFINER"
+	" SET search_path TO '' AS $again$ DECLARE t text; BEGIN FOR t IN SELECT"
+	" g.tgrelid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_trigger g WHERE"
+	" g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A' LOOP"
+	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows'; END LOOP; END "
+	"$again$";
 
 int scratch_rows_watch(struct pg *pg, struct err *e)
 {
@@ -38,17 +46,44 @@ int scratch_rows_watch(struct pg *pg, struct err *e)
 	return 0;
 }
 
+/* In place there is none. */
+static const char again_sql[] =
+	"DO $again$ BEGIN IF pg_catalog.to_regproc('neonferry.watch_again') IS NOT NULL THEN"
+	" PERFORM neonferry.watch_again(); END IF; END $again$";
+
+int scratch_rows_watch_again(struct pg *pg, const struct migration_statement *st, struct err *e)
+{
+	static const char *const alter_table[] = { "alter", "table", NULL };
+	static const char *const trigger[] = { "trigger", NULL };
+	const char *pos = st->at, *end = st->at + st->len;
+	struct sqltext_token t;
+
+	if (!sqltext_words(&pos, alter_table))
+		return 0;
+	while ((t = sqltext_next(&pos)).kind != SQLTEXT_END && t.at < end) {
+		bool toggles = sqltext_is(&t, "disable") || sqltext_is(&t, "enable") ||
+			       sqltext_is(&t, "always") || sqltext_is(&t, "replica");
+		if (toggles && sqltext_words(&pos, trigger))
+			return pg_exec(pg, again_sql, e);
+	}
+	return 0;
+}
+
+/* What was noted, and the tables whose triggers a function or DO block has turned off or on. */
+static const char taken_sql[] =
+	"WITH gone AS (DELETE FROM " NOTED " RETURNING relation, op, statement)"
+	" SELECT relation, op, statement FROM gone UNION ALL SELECT g.tgrelid, 'UNSEEN', '' FROM"
+	" pg_catalog.pg_trigger g WHERE g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A' ORDER "
+	"BY 1, 2";
+
 int scratch_rows_take(struct pg *pg, const struct migration *m, struct scratch_notes *notes,
 		      struct err *e)
 {
 	AUTO(pgresult) PGresult *res = NULL;
 
 	/* as who we are, whatever the migration has set */
-	if (pg_exec(pg, "RESET ROLE", e) || pg_query(pg,
-						     "WITH gone AS (DELETE FROM " NOTED
-						     " RETURNING *) SELECT relation, op, statement"
-						     " FROM gone ORDER BY 1, 2",
-						     &res, e))
+	if (pg_exec(pg, "RESET ROLE", e) || pg_query(pg, taken_sql, &res, e) ||
+	    pg_exec(pg, again_sql, e))
 		return err_note(e, "looking at what happened to rows");
 	for (int i = 0; i < PQntuples(res); i++)
 		json_array_append_new(notes->rows,

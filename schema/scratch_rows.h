@@ -13,6 +13,10 @@
 
 /* Makes the triggers, in the schema neonferry of the scratch database. */
 int scratch_rows_watch(struct pg *pg, struct err *e) MUST_CHECK;
+/* After a statement that turns triggers on or off: ours are on again. */
+struct migration_statement;
+int scratch_rows_watch_again(struct pg *pg, const struct migration_statement *st,
+			     struct err *e) MUST_CHECK;
 /* What m did since the last call goes into notes->rows. */
 int scratch_rows_take(struct pg *pg, const struct migration *m, struct scratch_notes *notes,
 		      struct err *e) MUST_CHECK;
@@ -20,7 +24,6 @@ int scratch_rows_take(struct pg *pg, const struct migration *m, struct scratch_n
 int scratch_rows_count(struct pg *pg, struct scratch_notes *notes, struct err *e) MUST_CHECK;
 
 /* True for ALTER ... TYPE ... USING with more than a cast of the column itself. */
-struct migration_statement;
 bool scratch_rows_computes(const struct migration_statement *st);
 
 #endif

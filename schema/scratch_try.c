@@ -149,6 +149,8 @@ static int run_one(struct pg *pg, const struct migration *m, const struct migrat
 		return err_nomem(e);
 	if (pg_exec(pg, sql, e) == 0)
 		return 0;
+	if (e->kind == ERR_DATA)
+		e->hint[0] = '\0'; /* meant for loading rows */
 	return err_note(e, "trying %s, line %d", m->up.name,
 			migration_sql_line(sql, st->line, e->position));
 }
@@ -161,7 +163,7 @@ static int run_all(struct pg *pg, const struct migration *m, const struct migrat
 		const struct migration_statement *st = &sql->list[i];
 		if (is_beyond(st) || (st->alone && !alone))
 			note_skipped(notes, m, st);
-		else if (run_one(pg, m, st, e))
+		else if (run_one(pg, m, st, e) || (notes && scratch_rows_watch_again(pg, st, e)))
 			return -1;
 		if (notes)
 			notes->computes |= scratch_rows_computes(st);

@@ -123,6 +123,10 @@ class BreakingChanges(Base):
             ("DO 'BEGIN PERFORM wipe(); END'", "public.t", "rows", "destructive", "a function deletes rows"),
             ("UPDATE v SET id = id + 5", "public.p", "rows", "review", "overwritten, in which rows is not seen; 2 rows"),
             ("DELETE FROM empty", "public.empty", "rows", "safe", "0 rows"),
+            ("ALTER TABLE p DISABLE TRIGGER USER; DELETE FROM p; ALTER TABLE p ENABLE TRIGGER USER", "public.p",
+             "rows", "destructive", "2 rows"),
+            ("DO 'BEGIN ALTER TABLE p DISABLE TRIGGER USER; DELETE FROM p; ALTER TABLE p ENABLE TRIGGER USER; END'",
+             "public.p", "rows", "review", "not seen"),
             ("ALTER TABLE t ALTER a TYPE text USING ''", "public.t", "rewritten", "destructive", "USING"),
             ("ALTER TABLE t ALTER b TYPE bigint USING 0", "public.t.b", "type", "destructive", "USING"),
             ("ALTER TABLE t ALTER COLUMN b SET DATA TYPE bigint USING b::numeric(10)::bigint, ADD UNIQUE (id, b)",
@@ -180,6 +184,7 @@ class BreakingChanges(Base):
                   "CREATE TABLE part_rest PARTITION OF part DEFAULT;"
                   "CREATE TABLE part_a PARTITION OF part FOR VALUES FROM (100) TO (200);"
                   "INSERT INTO part VALUES (5), (150), (300); CREATE TABLE loose (id int); INSERT INTO loose VALUES (1);"
+                  "CREATE TABLE loose_p (x int PRIMARY KEY); INSERT INTO loose_p VALUES (1);"
                   "CREATE DOMAIN dom AS int; CREATE TABLE doms (v dom, w dom); INSERT INTO doms VALUES (1, -1), (2, 3);"
                   "CREATE SEQUENCE sq; SELECT setval('sq', 100); CREATE EXTENSION btree_gist")
         cases = [
@@ -199,6 +204,7 @@ class BreakingChanges(Base):
             ("ALTER TABLE k ADD CONSTRAINT f FOREIGN KEY (x, y) REFERENCES kp", "review", "no row is against it"),
             ("ALTER DOMAIN dom ADD CHECK (VALUE > 0)", "destructive", "1 values are against it: it would fail"),
             ("ALTER DOMAIN dom ADD CHECK (VALUE > -5)", "review", "no row is against it"),
+            ("ALTER DOMAIN dom ADD CONSTRAINT nv CHECK (VALUE > 0) NOT VALID", "review", "not checked on the rows"),
             ("ALTER TABLE k ADD CONSTRAINT ex EXCLUDE USING gist (x WITH =)", "review", "not known, look before"),
             ("ALTER TABLE k VALIDATE CONSTRAINT late", "destructive", "1 rows are against it"),
             ("ALTER TABLE kp DROP CONSTRAINT kp_pkey, ADD CONSTRAINT kp_pkey CHECK (x > 2)", "destructive",
@@ -210,6 +216,8 @@ class BreakingChanges(Base):
                 changes = self.dry_run(sql).json["changes"]
                 found = [c for c in changes if why in c["why"]]
                 self.assertEqual([c["severity"] for c in found], [severity], changes)
+        self.assertIn("--in-place", self.dry_run("CREATE TABLE kk (x int PRIMARY KEY REFERENCES loose_p); "
+                                                 "INSERT INTO kk VALUES (1)").err)
         refused = self.dry_run("ALTER SEQUENCE sq MAXVALUE 50")
         self.assertEqual(refused.status, 3)
         self.assertIn("cannot be greater than MAXVALUE", refused.err)
@@ -219,6 +227,9 @@ class BreakingChanges(Base):
         self.assertEqual(self.change("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'"),
                          ("review", "a label is renamed: programs that use the old one fail"))
         self.assertEqual(self.change("ALTER TYPE mood ADD VALUE 'glad'")[0], "safe")
+        self.psql("CREATE TABLE moods (m mood); INSERT INTO moods VALUES ('ok')")
+        self.assertEqual({(c["object"], c["change"]) for c in self.dry_run("ALTER TYPE mood RENAME TO humour").ok()
+                          .json["changes"]}, {("public.humour", "renamed"), ("public.moods.m", "type")})
         for sql in ("ALTER TABLE p RENAME TO pp", "DROP TABLE p"):
             locks = self.dry_run(sql).json["locks"]
             self.assertEqual([(x["relation"], x["mode"]) for x in locks], [("public.p", "AccessExclusiveLock")], sql)

@@ -123,6 +123,7 @@ static void refusals_name_file_and_line(void **state)
 		  "f.sql: line 3: controls the transaction" },
 		{ "-- neonferry: batch\nUPDATE t SET a = 1;\nSELECT 1",
 		  "f.sql: line 3: a batch is one" },
+		{ "COPY t TO STDOUT", "nowhere to write to" },
 		{ "-- neonferry: batch\nVACUUM t", "a batch is one statement" },
 		{ "-- neonferry: batch\nSELECT 1", "it would never end" },
 		{ "-- neonferry: batch\nWITH d AS (DELETE FROM t) SELECT 1", "it would never end" },
