@@ -78,6 +78,13 @@ static int judge(struct check *c, struct migration_check *ret, const struct mode
 	return ret->changes ? 0 : err_nomem(e);
 }
 
+static int read_model(struct model **ret, struct pg *pg, struct err *e)
+{
+	if (pg_exec(pg, "SELECT pg_catalog.set_config('neonferry.values', 'on', false)", e))
+		return -1;
+	return model_read(ret, pg, e);
+}
+
 /* --- in a scratch database --- */
 
 static int try_all(struct check *c, struct scratch *s, struct err *e)
@@ -110,14 +117,14 @@ static int check_apart(struct check *c, struct migration_check *ret, struct err 
 			    "that.");
 		return -1;
 	}
-	if (model_read(&before, scratch_pg(s), e))
+	if (read_model(&before, scratch_pg(s), e))
 		return -1;
 	if (try_all(c, s, e)) {
 		err_hint(e, "It failed in a scratch database without rows; nothing was changed in the target. "
 			    "If it needs rows that are there, try --in-place.");
 		return -1;
 	}
-	return model_read(&after, scratch_pg(s), e) ? -1 : judge(c, ret, before, after, e);
+	return read_model(&after, scratch_pg(s), e) ? -1 : judge(c, ret, before, after, e);
 }
 
 /* --- in the target, rolled back --- */
@@ -150,7 +157,7 @@ static int check_here(struct check *c, struct migration_check *ret, struct err *
 
 	if (pg_open(&pg, c->target, "schema", c->o->scratch.stop, e) || begin_here(c, pg, e))
 		return -1;
-	int failed = model_read(&before, pg, e) || try_here(c, pg, e) || model_read(&after, pg, e);
+	int failed = read_model(&before, pg, e) || try_here(c, pg, e) || read_model(&after, pg, e);
 	pg_rollback(pg); /* before the questions: they would wait for the locks */
 	return failed ? -1 : judge(c, ret, before, after, e);
 }

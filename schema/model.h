@@ -31,7 +31,11 @@ struct model {
 	PGresult **results;
 };
 
-/* In the session's transaction, or one of its own. The session has an empty search_path. */
+/*
+ * In the session's transaction, or one of its own. The session has an empty search_path. Where
+ * sequences stand (the fact _last) is read only where the session has neonferry.values on: it opens
+ * every one.
+ */
 int model_read(struct model **ret, struct pg *pg, struct err *e) MUST_CHECK;
 void model_free(struct model *m);
 

@@ -213,7 +213,8 @@ static const char sequences[] = "SELECT 'sequence', " NAME(
 		     " d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN "
 		     "('a', 'i') LIMIT 1)"
 		     " AS owned_by, c.oid AS _oid, CASE WHEN "
-		     "pg_catalog.has_sequence_privilege(c.oid, 'USAGE, SELECT')"
+		     "pg_catalog.current_setting('neonferry.values', true) = 'on' AND"
+		     " pg_catalog.has_sequence_privilege(c.oid, 'USAGE, SELECT')"
 		     " THEN pg_catalog.pg_sequence_last_value(c.oid) END AS _last"
 		     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_sequence s ON s.seqrelid = "
 		     "c.oid" CLASS_JOIN;

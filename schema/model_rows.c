@@ -203,8 +203,8 @@ static int judge_sequence(struct rows *r, const struct model_object *a,
 
 	if (!goes_back(a, b))
 		return 0;
-	text_add(&why, "it goes back, in a database without rows: numbers that are in use would be "
-		       "given again");
+	text_addf(&why, "it goes back%s: numbers that are in use would be given again",
+		  r->notes->counted ? "" : ", in a database without rows");
 	return add(r, change, MODEL_REVIEW, &why, e);
 }
 
