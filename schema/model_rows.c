@@ -94,15 +94,31 @@ static enum model_severity judge_op(const json_t *note, const char *op, struct t
 	return MODEL_DESTRUCTIVE;
 }
 
-/* What is judged of the same table: other rows are there when it comes to it. */
-static void mark(struct rows *r, const char *table)
+/* The table itself, or one above it. */
+static bool is_within(const struct rows *r, const char *name, const char *table)
+{
+	for (int depth = 0; name && depth < 32; depth++) {
+		if (strcmp(name, table) == 0)
+			return true;
+		const struct model_object *o = model_find(r->after, "table", name);
+		name = o ? model_value(o, "parents") : NULL;
+	}
+	return false;
+}
+
+/*
+ * What is judged of the same table: other rows are there when it comes to it. Rows that are added
+ * mend nothing of those that are there, but may be what they refer to.
+ */
+static void mark(struct rows *r, const char *table, bool added)
 {
 	for (int i = 0; i < r->all->n; i++) {
 		struct model_judgement *j = &r->all->list[i];
 		const struct model_object *a = j->change.before, *b = j->change.after;
 		const char *references = b ? model_value(b, "_references") : NULL;
-		if ((a && equal(a->table, table)) || (b && equal(b->table, table)) ||
-		    equal(references, table))
+		bool own = is_within(r, a ? a->table : NULL, table) ||
+			   is_within(r, b ? b->table : NULL, table);
+		if ((own && !added) || equal(references, table))
 			j->rows_change = true;
 	}
 }
@@ -116,10 +132,11 @@ static int judge_note(struct rows *r, const json_t *note, struct err *e)
 
 	if (!a || is_ignored(r, a->name))
 		return 0;
-	mark(r, a->name);
+	bool added = strcmp(op, "INSERT") == 0;
+	mark(r, a->name, added);
 	if (b)
-		mark(r, b->name);
-	if (strcmp(op, "INSERT") == 0 || !b) /* gone afterwards: that is said already */
+		mark(r, b->name, added);
+	if (added || !b) /* gone afterwards: that is said already */
 		return 0;
 	struct model_change change = { .before = a, .after = b, .attribute = "rows", .to = op };
 	enum model_severity severity = judge_op(note, op, &why);

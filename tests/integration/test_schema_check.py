@@ -172,8 +172,16 @@ class BreakingChanges(Base):
                 result = self.dry_run(sql).ok()
                 self.assertEqual({c["severity"] for c in result.json["changes"]}, {"review"})
                 self.assertTrue(any(why in c["why"] for c in result.json["changes"]), result.json["changes"])
-                with Folder({"001_x.sql": sql}) as folder:
-                    self.schema("apply", folder, "--dry-run").ok()
+        failing = self.dry_run("INSERT INTO t (id) VALUES (1000); ALTER TABLE t ALTER a SET NOT NULL")
+        self.assertNotEqual(failing.status, 0)
+        self.psql("CREATE TABLE ev (id int, k int) PARTITION BY LIST (k);"
+                  "CREATE TABLE ev_1 PARTITION OF ev FOR VALUES IN (1); INSERT INTO ev VALUES (1, 1)")
+        self.dry_run("ALTER TABLE ev ADD z int; UPDATE ev SET z = 1; ALTER TABLE ev ALTER z SET NOT NULL").ok()
+        self.assertEqual(self.dry_run("INSERT INTO p VALUES (2), (3), (4); ALTER TABLE t ADD CONSTRAINT f "
+                                      "FOREIGN KEY (b) REFERENCES p").ok().json["destructive"], 0)
+        self.assertEqual(self.dry_run("INSERT INTO t VALUES (1000, 'x'); ALTER TABLE t ALTER a SET DEFAULT 'y';"
+                                      "ALTER TABLE t ADD z int; ALTER TABLE t ADD CONSTRAINT c CHECK (b < 4)")
+                         .json["destructive"], 1)
 
     def test_P_202_what_would_fail_on_the_rows_that_are_there_is_never_said_to_be_well(self):
         """P-202: NULLS NOT DISTINCT, partitions, MATCH FULL, domains, exclusion, sequences, VALIDATE."""
