@@ -70,6 +70,7 @@ void run_free(struct run *r)
 		free((void *)(uintptr_t)r->settings.excluded);
 		free((void *)(uintptr_t)r->settings.collections);
 		free((void *)(uintptr_t)r->settings.collection_columns);
+		free((void *)(uintptr_t)r->settings.halfvec);
 	}
 	rundir_done(&r->dir);
 	free(r);
