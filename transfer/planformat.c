@@ -12,8 +12,8 @@
 
 /* A smaller table is moved before it could be sampled. */
 #define SAMPLE_TABLE_BYTES ((uint64_t)1 << 20)
-/* Bytes of a row in the source from which on text is never shorter by enough. */
-#define WIDE_ROW       2000
+/* Bytes a page, TOAST included, from which on rows are wide: rows are not counted yet. */
+#define WIDE_PAGE ((uint64_t)2 * 8192)
 #define SAMPLE_PAGES 4	   /* of each place: begin, middle, end */
 #define SAMPLE_ROWS 300	   /* of each place at most */
 #define SAMPLE_LEAST 100   /* fewer rows than this say nothing */
@@ -55,7 +55,7 @@ static bool may_be_text(const struct plan_table *t)
 {
 	if (!t->binary || t->n_columns == 0 || t->bytes < SAMPLE_TABLE_BYTES)
 		return false;
-	if (t->bytes > t->rows * WIDE_ROW) /* nothing to gain, and the sample would be the table */
+	if (t->bytes > t->pages * WIDE_PAGE) /* nothing to gain, and the sample would be long */
 		return false;
 	for (int i = 0; i < t->n_columns; i++)
 		if (!is_plain(&t->columns[i]))
