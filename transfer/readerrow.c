@@ -240,7 +240,6 @@ static int binary_row(struct reader *r, const char *data, size_t len, struct err
 {
 	size_t used = 0;
 	int n = copyrow_binary(data, len, r->fields, r->n_fields, &used, e);
-	const struct copyrow_field *last = &r->fields[r->t->n_columns];
 	const char *body, *end;
 
 	if (n == COPYROW_END)
@@ -255,7 +254,6 @@ static int binary_row(struct reader *r, const char *data, size_t len, struct err
 	end = data + used;
 	for (int i = r->n_fields - 1; i > r->t->n_columns; i--)
 		end -= 4 + (r->fields[i].len > 0 ? r->fields[i].len : 0);
-	(void)last;
 	return take_row(r, read_ctid(r->fields[0].data), body, (size_t)(end - body), e) < 0 ? -1 : 1;
 }
 
