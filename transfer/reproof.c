@@ -82,9 +82,12 @@ static int renumber(struct plan_table *t, const struct plan_table *before, struc
 
 	if (t->n_routes == 0 &&
 	    t->n_collections > 0) { /* none of the chosen collections had rows here */
-		t->routes = calloc(1, sizeof(*t->routes));
-		if (!t->routes)
+		struct plan_route *one = calloc(1, sizeof(*one));
+
+		if (!one)
 			return err_nomem(e);
+		free(t->routes); /* a list without items is a list */
+		t->routes = one;
 		t->n_routes = 1;
 	}
 	for (int r = 0; r < t->n_routes; r++) {
