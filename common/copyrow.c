@@ -1,6 +1,7 @@
 #include "common/copyrow.h"
 
-#include <endian.h>
+#include "common/bytes.h"
+
 #include <string.h>
 
 #define SIGNATURE_LEN  11
@@ -9,22 +10,6 @@
 const char copyrow_header[COPYROW_HEADER_LEN] = { 'P',  'G',    'C',  'O',  'P', 'Y',
 						  '\n', '\377', '\r', '\n', '\0' };
 const char copyrow_trailer[COPYROW_TRAILER_LEN] = { '\377', '\377' };
-
-static uint32_t read32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static int16_t read16(const char *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return (int16_t)be16toh(v);
-}
 
 int copyrow_skip_header(const char *data, size_t len, size_t *ret_skip, struct err *e)
 {
@@ -36,8 +21,8 @@ int copyrow_skip_header(const char *data, size_t len, size_t *ret_skip, struct e
 	}
 	if (len < COPYROW_HEADER_LEN)
 		return err_set(e, ERR_DATA, "a COPY header is cut short: %zu bytes", len);
-	flags = read32(data + SIGNATURE_LEN);
-	extension = read32(data + SIGNATURE_LEN + 4);
+	flags = bytes_wire32(data + SIGNATURE_LEN);
+	extension = bytes_wire32(data + SIGNATURE_LEN + 4);
 	if (flags & CRITICAL_FLAGS)
 		return err_set(e, ERR_DATA, "unknown flags in a COPY header: 0x%08x", flags);
 	if (extension > len - COPYROW_HEADER_LEN)
@@ -59,7 +44,7 @@ int copyrow_binary(const char *data, size_t len, struct copyrow_field *fields, i
 
 	if (len < at)
 		return cut_short(e, len, 0);
-	n = read16(data);
+	n = (int16_t)bytes_wire16(data);
 	if (n == -1) {
 		*ret_used = COPYROW_TRAILER_LEN;
 		return COPYROW_END;
@@ -72,7 +57,7 @@ int copyrow_binary(const char *data, size_t len, struct copyrow_field *fields, i
 
 		if (len - at < 4)
 			return cut_short(e, len, at);
-		size = (int32_t)read32(data + at);
+		size = (int32_t)bytes_wire32(data + at);
 		at += 4;
 		if (size < -1)
 			return err_set(e, ERR_DATA, "field %d of a COPY row has length %d", i + 1,

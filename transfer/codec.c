@@ -1,6 +1,7 @@
 #include "transfer/codec.h"
 
-#include <endian.h>
+#include "common/bytes.h"
+
 #include <stdlib.h>
 #include <string.h>
 /* For ZSTD_c_literalCompressionMode only; where the library lacks it, nothing but size is lost. */
@@ -83,42 +84,12 @@ static int need_work(struct codec *k, size_t len, struct err *e)
 	return 0;
 }
 
-static void put32(char *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t get32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
 /* ---- finding vectors in binary rows ---- */
-
-static uint32_t wire32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static uint16_t wire16(const char *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be16toh(v);
-}
 
 /* A vector on the wire: int16 dimensions, int16 unused, floats. */
 static void note_vector(struct codec *k, const char *data, size_t at, size_t len, size_t *covered)
 {
-	size_t dim = len < 4 ? 0 : wire16(data + at);
+	size_t dim = len < 4 ? 0 : bytes_wire16(data + at);
 
 	if (dim < MIN_DIM || len != 4 + 4 * dim || k->n_runs == MAX_RUNS)
 		return;
@@ -137,14 +108,14 @@ static size_t walk_row(struct codec *k, size_t at, size_t *covered)
 
 	if (k->left - at < 2)
 		return 0;
-	n = (int16_t)wire16(data + at);
+	n = (int16_t)bytes_wire16(data + at);
 	at += 2;
 	for (int i = 0; i < n; i++) {
 		int32_t len;
 
 		if (k->left - at < 4)
 			return 0;
-		len = (int32_t)wire32(data + at);
+		len = (int32_t)bytes_wire32(data + at);
 		at += 4;
 		if (len < -1 || (len > 0 && (size_t)len > k->left - at))
 			return 0;
@@ -309,8 +280,8 @@ static void take_apart(const struct codec *k, const char *data, size_t len)
 		size_t skip = k->runs[i].skip, n = k->runs[i].floats;
 		char *p = k->work + done;
 
-		put32(run, k->runs[i].skip);
-		put32(run + 4, k->runs[i].floats);
+		bytes_put32(run, k->runs[i].skip);
+		bytes_put32(run + 4, k->runs[i].floats);
 		memcpy(rest, data + at, skip);
 		split_floats(data + at + skip, n, p, p + all, p + 2 * all, p + 3 * all);
 		at += skip + 4 * n;
@@ -330,12 +301,12 @@ static int encode_plane(struct codec *k, const char *data, size_t len, char *out
 	if (need_work(k, PLANES * k->floats + rest, e))
 		return -1;
 	take_apart(k, data, len);
-	put32(out, (uint32_t)k->floats);
-	put32(out + 4, (uint32_t)k->n_runs);
+	bytes_put32(out, (uint32_t)k->floats);
+	bytes_put32(out + 4, (uint32_t)k->n_runs);
 	for (size_t i = 0; i < PLANES; i++, at += packed) {
 		if (pack_plane(k, k->work + i * k->floats, k->floats, at, &packed, e))
 			return -1;
-		put32(out + 8 + 4 * i, (uint32_t)packed);
+		bytes_put32(out + 8 + 4 * i, (uint32_t)packed);
 	}
 	/* Beside so many floats, searching the rest thoroughly gains nothing. */
 	level = rest < len / 8 ? FAST_LEVEL : k->level;
@@ -407,7 +378,7 @@ static int put_together(const char *const plane[PLANES], const char *run, size_t
 	size_t rest_left = raw_len - PLANES * floats, done = 0;
 
 	for (size_t i = 0; i < runs; i++, run += RUN_LEN) {
-		size_t skip = get32(run), n = get32(run + 4);
+		size_t skip = bytes_get32(run), n = bytes_get32(run + 4);
 
 		if (skip > rest_left || n > floats - done)
 			return damaged(e, "its runs are wrong");
@@ -445,15 +416,15 @@ static int decode_plane(struct codec *k, const char *stored, size_t stored_len, 
 
 	if (stored_len < PLANE_HEAD)
 		return damaged(e, "it is too short");
-	floats = get32(stored);
-	runs = get32(stored + 4);
+	floats = bytes_get32(stored);
+	runs = bytes_get32(stored + 4);
 	if (floats > raw_len / PLANES || runs > raw_len / (PLANES * MIN_DIM))
 		return damaged(e, "its lengths are wrong");
 	rest = runs * RUN_LEN + raw_len - PLANES * floats;
 	if (need_work(k, PLANES * floats + rest, e))
 		return -1;
 	for (size_t i = 0, len; i < PLANES; i++, left -= len) {
-		len = get32(stored + 8 + 4 * i);
+		len = bytes_get32(stored + 8 + 4 * i);
 		if (len > left)
 			return damaged(e, "its lengths are wrong");
 		if (take_part(k, stored + stored_len - left, len, k->work + i * floats, floats,

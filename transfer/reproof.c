@@ -1,9 +1,9 @@
 #include "transfer/reproof.h"
 
 #include "schema/ledger.h"
-#include "transfer/cascade.h"
 #include "transfer/planpriv.h"
 #include "transfer/spill.h"
+#include "transfer/withdraw.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -387,55 +387,32 @@ static int refuse_new_pages(const struct verdicts *v, struct err *e)
 	return err_hint(e, "resume without --no-recapture: what is new is read, under a new snapshot");
 }
 
-/* Rows of tables that the run does not load may refer to the chunks' rows by now: they stay. */
-static int check_cascade(struct reproof *rp, const char *relation, const char *run,
-			 const struct text *ids, struct err *e)
+/* One transaction: the chunks' rows, all of them still as they were loaded, and the ledger's. */
+static int withdraw_chunks(struct reproof *rp, const char *relation, const struct text *ids,
+			   uint64_t rows, struct err *e)
 {
-	AUTO_TEXT struct text rows = TEXT_INIT;
-	struct cascade c = {
+	AUTO_TEXT struct text chunks = TEXT_INIT, fence = TEXT_INIT;
+	AUTO(free) char *generation = NULL;
+	struct withdraw w = {
 		.relation = relation,
 		.doing = "reading changed rows again of",
-		.lock = true,
 		.hint = "remove those rows, or drop the constraint in the target, then resume",
 	};
+	uint64_t gone = 0;
 
-	text_addf(&rows,
-		  "FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM neonferry.chunk "
-		  "WHERE run = %s "
-		  "AND chunk IN (%s)))",
-		  relation, run, text_str(ids));
-	c.rows = text_str(&rows);
-	return text_check(&rows, e) < 0 ? -1 : cascade_check(rp->target, &c, e);
-}
-
-/*
- * One transaction: the rows that the chunks' transactions inserted, and their ledger rows. That the
- * count is exact shows that these rows are still what was loaded.
- */
-static int withdraw_rows(struct reproof *rp, const char *relation, const struct text *ids,
-			 uint64_t rows, struct err *e)
-{
-	AUTO(pgresult) PGresult *res = NULL;
-	AUTO_TEXT struct text run = TEXT_INIT, fence = TEXT_INIT;
-	AUTO(free) char *generation = NULL;
-	uint64_t gone;
-
-	text_add_literal(&run, rp->run);
+	text_add(&chunks, "run = ");
+	text_add_literal(&chunks, rp->run);
+	text_addf(&chunks, " AND chunk IN (%s)", text_str(ids));
+	w.chunks = text_str(&chunks);
 	text_add(&fence, "SELECT ");
 	ledger_fence(&fence, rp->run, rp->generation);
-	if (pg_begin(rp->target, "", e) < 0 || pg_value(rp->target, text_str(&fence), &generation, e) < 0)
+	if (text_check(&chunks, e) < 0 || pg_begin(rp->target, "", e) < 0 ||
+	    pg_value(rp->target, text_str(&fence), &generation, e) < 0)
 		return -1;
 	if (!generation)
 		return err_set(e, ERR_RESUME, "another process took this run over");
-	if (check_cascade(rp, relation, text_str(&run), ids, e) < 0)
+	if (withdraw_rows(rp->target, &w, &gone, e) < 0)
 		return -1;
-	if (pg_queryf(rp->target, &res, e,
-		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE run = %s AND chunk IN (%s) RETURNING "
-		      "xid), rows AS (DELETE FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM "
-		      "gone)) RETURNING 1) SELECT pg_catalog.count(*) FROM rows", text_str(&run),
-		      text_str(ids), relation) < 0)
-		return -1;
-	gone = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
 	if (gone != rows) {
 		err_set(e, ERR_RESUME, "target: %" PRIu64 " rows of %s were to be withdrawn, but %" PRIu64
 				       " are there: somebody changed them", rows, relation, gone);
@@ -466,7 +443,7 @@ static int withdraw_table(struct verdicts *v, int table, struct err *e)
 		return 0;
 	if (text_check(&ids, e) < 0)
 		return -1;
-	if (withdraw_rows(v->rp, v->p->tables[table].target_qname, &ids, rows, e) < 0) {
+	if (withdraw_chunks(v->rp, v->p->tables[table].target_qname, &ids, rows, e) < 0) {
 		pg_rollback(v->rp->target);
 		return err_note(e, "withdrawing %d chunks of %s", n, v->p->tables[table].qname);
 	}

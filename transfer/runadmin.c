@@ -1,10 +1,10 @@
 /* runadmin - looking at a run, and taking it away: status, plan, abort, forget. */
 #include "transfer/blob.h"
-#include "transfer/cascade.h"
 #include "transfer/runpriv.h"
 
 #include "common/file.h"
 #include "transfer/spill.h"
+#include "transfer/withdraw.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -271,47 +271,27 @@ static bool is_listed(struct pg *pg, const char *run, const char *relation)
 	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
 }
 
-/* Rows of others that came to refer to the run's must not go with them. */
-static int check_cascade(struct pg *pg, const char *relation, const char *chunks, struct err *e)
+/* One relation's rows of this run, all of them still as they were loaded. */
+static int delete_rows(struct pg *pg, const char *run, const char *relation, uint64_t rows,
+		       struct err *e)
 {
-	AUTO_TEXT struct text rows = TEXT_INIT;
-	struct cascade c = {
+	AUTO_TEXT struct text chunks = TEXT_INIT;
+	struct withdraw w = {
 		.relation = relation,
 		.doing = "removing the run's rows from",
-		.lock = true,
 		.hint = "remove those rows yourself, drop the constraint, or keep the run's rows "
 			"with --keep-data",
 	};
+	uint64_t gone = 0;
 
-	text_addf(&rows,
-		  "FROM %s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM neonferry.chunk "
-		  "WHERE %s))",
-		  relation, chunks);
-	c.rows = text_str(&rows);
-	return text_check(&rows, e) < 0 ? -1 : cascade_check(pg, &c, e);
-}
-
-/* One relation's rows of this run, by the transactions that inserted them; the count must be exact. */
-static int delete_rows(struct pg *pg, const char *run, const char *relation, uint64_t rows, struct err *e)
-{
-	AUTO_TEXT struct text where = TEXT_INIT;
-	AUTO(pgresult) PGresult *res = NULL;
-	uint64_t gone;
-
-	text_add(&where, "run = ");
-	text_add_literal(&where, run);
-	text_add(&where, " AND relation = ");
-	text_add_literal(&where, relation);
-	if (pg_begin(pg, "", e) < 0 || check_cascade(pg, relation, text_str(&where), e) < 0 ||
-	    pg_queryf(pg, &res, e,
-		      "WITH gone AS (DELETE FROM neonferry.chunk WHERE %s RETURNING xid), rows AS "
-		      "(DELETE FROM "
-		      "%s WHERE xmin = ANY (ARRAY(SELECT xid::pg_catalog.xid FROM gone)) RETURNING "
-		      "1) SELECT "
-		      "pg_catalog.count(*) FROM rows",
-		      text_str(&where), relation) < 0)
+	text_add(&chunks, "run = ");
+	text_add_literal(&chunks, run);
+	text_add(&chunks, " AND relation = ");
+	text_add_literal(&chunks, relation);
+	w.chunks = text_str(&chunks);
+	if (text_check(&chunks, e) < 0 || pg_begin(pg, "", e) < 0 ||
+	    withdraw_rows(pg, &w, &gone, e) < 0)
 		return -1;
-	gone = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
 	if (gone != rows) {
 		err_set(e, ERR_TARGET, "target: the run loaded %" PRIu64 " rows into %s, but only %" PRIu64
 				       " of them are unchanged", rows, relation, gone);

@@ -1,8 +1,8 @@
 #include "transfer/spillfile.h"
 
+#include "common/bytes.h"
 #include "transfer/codec.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -15,34 +15,6 @@ static const char header_magic[8] = { 'N', 'F', 'S', 'P', 'I', 'L', 'L', '1' };
 static const char sealed_magic[8] = { 'N', 'F', 'S', 'P', 'I', 'L', 'L', '2' };
 static const char trailer_magic[8] = { 'N', 'F', 'S', 'P', 'E', 'N', 'D', '1' };
 
-static void put32(char *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put64(char *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t get32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint64_t get64(const char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
-
 uint64_t spillfile_check(const void *data, size_t len)
 {
 	return XXH3_64bits(data, len);
@@ -52,7 +24,7 @@ uint64_t spillfile_chain(uint64_t chain, uint64_t check)
 {
 	char bytes[8];
 
-	put64(bytes, check);
+	bytes_put64(bytes, check);
 	return XXH3_64bits_withSeed(bytes, sizeof(bytes), chain);
 }
 
@@ -153,11 +125,11 @@ int spillfile_header(const struct chunk *c, const char *run, char **ret, size_t 
 	if (!out)
 		return err_nomem(e);
 	memcpy(out, header_magic, sizeof(header_magic));
-	put32(out + 8, (uint32_t)len);
-	put32(out + 12, 0);
+	bytes_put32(out + 8, (uint32_t)len);
+	bytes_put32(out + 12, 0);
 	memcpy(out + SPILLFILE_PREFIX, json, len);
 	check = spillfile_check(out, head);
-	put64(out + head, check);
+	bytes_put64(out + head, check);
 	*ret_chain = check;
 	*ret_len = head + sizeof(check);
 	*ret = out;
@@ -323,9 +295,9 @@ int spillfile_header_len(const char prefix[SPILLFILE_PREFIX], bool *ret_sealed, 
 			return damaged(e, "it does not begin as one");
 		return other_version(version, e);
 	}
-	if (get32(prefix + 12))
+	if (bytes_get32(prefix + 12))
 		return damaged(e, "its header is wrong");
-	*ret = SPILLFILE_PREFIX + (uint64_t)get32(prefix + 8) + sizeof(uint64_t);
+	*ret = SPILLFILE_PREFIX + (uint64_t)bytes_get32(prefix + 8) + sizeof(uint64_t);
 	return 0;
 }
 
@@ -336,20 +308,21 @@ void spillfile_head(const struct spillfile_head *h, char out[SPILLFILE_HEAD])
 	char *salt = out + SPILLFILE_PREFIX, *check = salt + SEAL_SALT;
 
 	memcpy(out, sealed_magic, sizeof(sealed_magic));
-	put32(out + 8, (uint32_t)h->header_len);
-	put32(out + 12, 0);
+	bytes_put32(out + 8, (uint32_t)h->header_len);
+	bytes_put32(out + 12, 0);
 	memcpy(salt, h->salt, SEAL_SALT);
 	memcpy(check, h->check, SEAL_CHECK);
-	put64(check + SEAL_CHECK, spillfile_check(out, SPILLFILE_HEAD - sizeof(uint64_t)));
+	bytes_put64(check + SEAL_CHECK, spillfile_check(out, SPILLFILE_HEAD - sizeof(uint64_t)));
 }
 
 int spillfile_parse_head(const char in[SPILLFILE_HEAD], struct spillfile_head *ret, struct err *e)
 {
 	const char *salt = in + SPILLFILE_PREFIX, *check = salt + SEAL_SALT;
 
-	if (get64(check + SEAL_CHECK) != spillfile_check(in, SPILLFILE_HEAD - sizeof(uint64_t)))
+	if (bytes_get64(check + SEAL_CHECK) !=
+	    spillfile_check(in, SPILLFILE_HEAD - sizeof(uint64_t)))
 		return damaged(e, "the checksum of its head is wrong");
-	ret->header_len = get32(in + 8);
+	ret->header_len = bytes_get32(in + 8);
 	memcpy(ret->salt, salt, SEAL_SALT);
 	memcpy(ret->check, check, SEAL_CHECK);
 	return 0;
@@ -357,12 +330,12 @@ int spillfile_parse_head(const char in[SPILLFILE_HEAD], struct spillfile_head *r
 
 void spillfile_length(uint32_t len, char out[SPILLFILE_LENGTH])
 {
-	put32(out, len);
+	bytes_put32(out, len);
 }
 
 int spillfile_parse_length(const char in[SPILLFILE_LENGTH], size_t *ret, struct err *e)
 {
-	*ret = get32(in);
+	*ret = bytes_get32(in);
 	if (*ret < SPILLFILE_FRAME || *ret > SPILLFILE_FRAME + codec_bound(CODEC_FRAME))
 		return damaged(e, "the length of a frame is wrong");
 	return 0;
@@ -380,7 +353,7 @@ int spillfile_parse_header(const char *data, size_t len, const char *run, struct
 	if (len < SPILLFILE_PREFIX + sizeof(check))
 		return damaged(e, "its header is cut short");
 	check = spillfile_check(data, head);
-	if (check != get64(data + head))
+	if (check != bytes_get64(data + head))
 		return damaged(e, "the checksum of its header is wrong");
 	j = json_loadb(data + SPILLFILE_PREFIX, head - SPILLFILE_PREFIX, JSON_REJECT_DUPLICATES,
 		       NULL);
@@ -403,24 +376,24 @@ int spillfile_parse_header(const char *data, size_t len, const char *run, struct
 
 void spillfile_frame(const struct spillfile_frame *f, char out[SPILLFILE_FRAME])
 {
-	put32(out, f->kind);
-	put32(out + 4, f->raw);
-	put32(out + 8, f->stored);
-	put32(out + 12, 0);
-	put64(out + 16, f->check);
+	bytes_put32(out, f->kind);
+	bytes_put32(out + 4, f->raw);
+	bytes_put32(out + 8, f->stored);
+	bytes_put32(out + 12, 0);
+	bytes_put64(out + 16, f->check);
 }
 
 int spillfile_parse_frame(const char in[SPILLFILE_FRAME], struct spillfile_frame *ret,
 			  struct err *e)
 {
 	struct spillfile_frame f = {
-		.kind = get32(in),
-		.raw = get32(in + 4),
-		.stored = get32(in + 8),
-		.check = get64(in + 16),
+		.kind = bytes_get32(in),
+		.raw = bytes_get32(in + 4),
+		.stored = bytes_get32(in + 8),
+		.check = bytes_get64(in + 16),
 	};
 
-	if (!f.raw || f.raw > CODEC_FRAME || f.stored > codec_bound(f.raw) || get32(in + 12))
+	if (!f.raw || f.raw > CODEC_FRAME || f.stored > codec_bound(f.raw) || bytes_get32(in + 12))
 		return damaged(e, "the head of a frame is wrong");
 	*ret = f;
 	return 0;
@@ -429,25 +402,25 @@ int spillfile_parse_frame(const char in[SPILLFILE_FRAME], struct spillfile_frame
 void spillfile_trailer(const struct spillfile_trailer *t, char out[SPILLFILE_TRAILER])
 {
 	memcpy(out, trailer_magic, sizeof(trailer_magic));
-	put32(out + 8, t->frames);
-	put32(out + 12, 0);
-	put64(out + 16, t->file_bytes);
-	put64(out + 24, t->chain);
-	put64(out + 32, spillfile_check(out, 32));
+	bytes_put32(out + 8, t->frames);
+	bytes_put32(out + 12, 0);
+	bytes_put64(out + 16, t->file_bytes);
+	bytes_put64(out + 24, t->chain);
+	bytes_put64(out + 32, spillfile_check(out, 32));
 }
 
 int spillfile_parse_trailer(const char in[SPILLFILE_TRAILER], uint64_t file_bytes,
 			    struct spillfile_trailer *ret, struct err *e)
 {
 	struct spillfile_trailer t = {
-		.frames = get32(in + 8),
-		.file_bytes = get64(in + 16),
-		.chain = get64(in + 24),
+		.frames = bytes_get32(in + 8),
+		.file_bytes = bytes_get64(in + 16),
+		.chain = bytes_get64(in + 24),
 	};
 
 	if (memcmp(in, trailer_magic, sizeof(trailer_magic)))
 		return damaged(e, "its end is missing");
-	if (get64(in + 32) != spillfile_check(in, 32) || get32(in + 12))
+	if (bytes_get64(in + 32) != spillfile_check(in, 32) || bytes_get32(in + 12))
 		return damaged(e, "the checksum of its end is wrong");
 	if (t.file_bytes != file_bytes)
 		return damaged(e, "it does not have the length it was written with");

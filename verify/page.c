@@ -3,7 +3,6 @@
 #include "verify/appendix.h"
 #include "verify/audit.h"
 #include "verify/brief.h"
-#include "verify/chart.h"
 #include "verify/checklist.h"
 #include "verify/embeddings.h"
 #include "verify/panel.h"
@@ -217,19 +216,6 @@ static void changed_columns(struct text *t, const json_t *row)
 	}
 }
 
-static void row_key(struct text *t, const json_t *row)
-{
-	const json_t *part;
-	size_t i;
-
-	json_array_foreach(json_object_get(row, "key"), i, part)
-	{
-		text_add(t, i > 0 ? ", " : "");
-		chart_escape(t, json_string_value(part));
-	}
-	panel_field(t, row, "row_digest");
-}
-
 /* "3 missing, 2 changed (1 of those shown equal for SQL)" */
 static void counts(struct text *t, const json_t *d)
 {
@@ -262,7 +248,7 @@ static void difference_table(struct text *t, const json_t *table)
 		if (i == SHOWN_ROWS)
 			break;
 		text_add(t, "<tr><th scope=\"row\"><code>");
-		row_key(t, row);
+		panel_key(t, row);
 		text_add(t, "</code></th><td>");
 		panel_field(t, row, "class");
 		if (panel_string(row, "state")[0]) {

@@ -110,6 +110,19 @@ const char *panel_collection(const json_t *row, const char *key)
 	return !name ? "(none)" : *name ? name : "(empty name)";
 }
 
+void panel_key(struct text *t, const json_t *row)
+{
+	const json_t *part;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "key"), i, part)
+	{
+		text_add(t, i > 0 ? ", " : "");
+		chart_escape(t, json_string_value(part));
+	}
+	panel_field(t, row, "row_digest");
+}
+
 /* --- rows per collection --- */
 
 static double row_count(const json_t *row, size_t end)

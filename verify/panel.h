@@ -19,6 +19,8 @@ void panel_word(struct text *t, const char *w);                          /* a ve
 void panel_digits(struct text *t, const char *number);            /* "1234567.8" as 1,234,567.8 */
 void panel_integer_cell(struct text *t, const json_t *value);     /* a dash where it is none */
 const char *panel_collection(const json_t *row, const char *key); /* "(none)" for NULL */
+void panel_key(struct text *t,
+	       const json_t *row); /* a row's key, or its digest where it has none */
 /* The legend of the two ends. */
 void panel_legend(struct text *t);
 

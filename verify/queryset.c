@@ -1,9 +1,9 @@
 #include "verify/queryset.h"
 
+#include "common/bytes.h"
 #include "common/copyrow.h"
 #include "verify/rowdetail.h"
 
-#include <endian.h>
 #include <math.h>
 #include <string.h>
 
@@ -130,27 +130,20 @@ static float half_to_float(uint16_t h)
 /* vector_send and halfvec_send: int16 dimensions, int16 zero, the components, big-endian. */
 static bool read_vector(const struct copyrow_field *f, int dims, float *ret)
 {
-	uint16_t n;
 	int size;
 
-	if (f->len < 4)
-		return false;
-	memcpy(&n, f->data, 2);
-	if (be16toh(n) != dims)
+	if (f->len < 4 || bytes_wire16(f->data) != dims)
 		return false;
 	size = (f->len - 4) / dims;
 	for (int i = 0; i < dims; i++) {
 		const char *at = f->data + 4 + i * size;
-		uint32_t word;
-		uint16_t half;
 
 		if (size == 4) {
-			memcpy(&word, at, 4);
-			word = be32toh(word);
-			memcpy(&ret[i], &word, 4);
+			uint32_t word = bytes_wire32(at);
+
+			memcpy(&ret[i], &word, sizeof(word));
 		} else if (size == 2) {
-			memcpy(&half, at, 2);
-			ret[i] = half_to_float(be16toh(half));
+			ret[i] = half_to_float(bytes_wire16(at));
 		} else {
 			return false;
 		}

@@ -1,4 +1,3 @@
-#include "verify/chart.h"
 #include "verify/panel.h"
 
 #include <string.h>
@@ -30,19 +29,6 @@ static void table_row(struct text *t, const json_t *table)
 	text_add(t, "</tr>");
 }
 
-static void row_key(struct text *t, const json_t *row)
-{
-	const json_t *part;
-	size_t i;
-
-	json_array_foreach(json_object_get(row, "key"), i, part)
-	{
-		text_add(t, i > 0 ? ", " : "");
-		chart_escape(t, json_string_value(part));
-	}
-	panel_field(t, row, "row_digest");
-}
-
 static void rows(struct text *t, const json_t *table)
 {
 	const json_t *list = json_object_get(table, "rows"), *row;
@@ -58,7 +44,7 @@ static void rows(struct text *t, const json_t *table)
 		if (i == SHOWN_ROWS)
 			break;
 		text_add(t, "<tr><th scope=\"row\"><code>");
-		row_key(t, row);
+		panel_key(t, row);
 		text_add(t, "</code></th><td>");
 		panel_field(t, row, "class");
 		text_add(t, "</td><td class=\"long\">");
