@@ -64,13 +64,14 @@ static int read_table(struct against *a, const json_t *row, struct err *e)
 	struct proof_table *t = &a->tables[a->n];
 	const json_t *collections = json_object_get(row, "collections");
 
-	if (count_of(row, "rows_before") > 0 || !text_of(row, "schema") || !text_of(row, "table"))
+	if (!text_of(row, "schema") || !text_of(row, "table"))
 		return 0;
 	*t = (struct proof_table){ .schema = borrow(text_of(row, "schema")),
 				   .name = borrow(text_of(row, "table")),
 				   .has_count = json_is_integer(json_object_get(row, "counted")),
 				   .counted = count_of(row, "counted"),
-				   .text_mode = json_is_false(json_object_get(row, "binary")) };
+				   .text_mode = json_is_false(json_object_get(row, "binary")),
+				   .untold = count_of(row, "rows_before") > 0 };
 	a->n++;
 	if (json_array_size(collections) > 0)
 		t->collection_column = borrow("collection_name");

@@ -9,8 +9,7 @@
 
 #include <jansson.h>
 
-/* The "tables" of a run's summary. A table that rows were appended to cannot be told apart: left
- * out. */
+/* The "tables" of a run's summary. Those that rows were appended to are untold. */
 struct against {
 	json_t *summary; /* the document; strings of the tables are borrowed from it */
 	struct proof_table *tables;

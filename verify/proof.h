@@ -41,6 +41,7 @@ struct proof_table {
 	bool has_count;
 	uint64_t counted; /* independent count in the source */
 	bool text_mode;   /* every column digested as text (table travelled as text) */
+	bool untold;      /* rows were there before, and no tally of them: nothing is expected */
 	/* The columns that were sent (borrowed); the target may have more. NULL: all. */
 	const char *const *columns;
 	int n_columns;

@@ -36,7 +36,7 @@ struct comparison_work {
 
 /* --- counts and digests --- */
 
-const struct proof_table *tables_expected(const struct verification *v, const struct pair *p)
+static const struct proof_table *find_told(const struct verification *v, const struct pair *p)
 {
 	const struct table *t = p->end[PG_TARGET];
 
@@ -45,6 +45,13 @@ const struct proof_table *tables_expected(const struct verification *v, const st
 		    !strcmp(v->settings->expected[i].name, t->name))
 			return &v->settings->expected[i];
 	return NULL;
+}
+
+const struct proof_table *tables_expected(const struct verification *v, const struct pair *p)
+{
+	const struct proof_table *t = find_told(v, p);
+
+	return t && !t->untold ? t : NULL;
 }
 
 /*
@@ -210,11 +217,21 @@ static bool is_judged(const struct verification *v, const struct pair *p,
 	return v->settings->n_collections == 0 || p->collection_column;
 }
 
-/* Of some collections only, where the run tells of none and there is no source to ask. */
+/* Where the run does not tell what is expected, and there is no source to ask. */
 static void tell_not_compared(const struct verification *v, const struct judge_input *in)
 {
-	if (!in->expected && !in->has_source && v->settings->n_collections > 0)
-		finding_add(v->checks, "coverage", in->content->pair->name, FINDING_UNKNOWN,
+	const struct pair *p = in->content->pair;
+	const struct proof_table *told = find_told(v, p);
+
+	if (in->expected || in->has_source)
+		return;
+	if (told && told->untold)
+		finding_add(v->checks, "coverage", p->name, FINDING_UNKNOWN,
+			    "the run added its rows to those that were there, of which its record "
+			    "tells "
+			    "nothing, and there is no source: name it with --source");
+	else if (v->settings->n_collections > 0)
+		finding_add(v->checks, "coverage", p->name, FINDING_UNKNOWN,
 			    "what the run read is not divided into collections, and there is no "
 			    "source: "
 			    "name it with --source, or leave --collection out");

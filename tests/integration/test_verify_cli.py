@@ -194,6 +194,17 @@ class Collections(Case):
         self.assertNotRegex(out, "collection c[01]")
         self.assertIn("no row of either end", self.call(*against, "--collection", "nope", status=UNKNOWN))
 
+    def test_what_a_run_added_to_is_unknown_without_the_source(self):
+        self.target.create_database("added", owner=FERRY)
+        target = self.target.uri(db="added")
+        self.call("run", "--source", self.source.uri(), "--target", target, "--run-dir", "first", "--schema-only")
+        self.target.psql("INSERT INTO docs (id, t) VALUES (-1, 'here before')", db="added", user=FERRY)
+        self.call("run", "--source", self.source.uri(), "--target", target, "--run-dir", "r", "--data-only",
+                  "--on-existing", "append")
+        against = ("verify", "--target", target, "--against-run", "r", "--level", "digest")
+        self.assertRegex(self.call(*against, status=UNKNOWN),
+                         r"public\.docs\W+the run added its rows to those that were there")
+
 
 if __name__ == "__main__":
     unittest.main()
