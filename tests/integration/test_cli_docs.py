@@ -1,6 +1,7 @@
 """The pages that the program makes from its tables are those in docs/ (scripts/gen-docs), and what a
 requirement asks of the others is in them."""
 
+import glob
 import os
 import re
 import shutil
@@ -31,6 +32,16 @@ class Docs(unittest.TestCase):
                 with open(os.path.join(folder, name), errors="replace") as f:
                     if "Made by scripts/gen-docs" in f.read(200):
                         self.assertIn(path, PAGES)
+
+    def test_every_event_is_described(self):
+        """docs/reference/events.md: a row for each name that the sources emit, and for no other."""
+        emitted = {"summary"}
+        for layer in ("common", "schema", "transfer", "verify", "cli"):
+            for path in glob.glob(os.path.join(REPO, layer, "*.c")):
+                with open(path, encoding="utf-8") as f:
+                    emitted.update(re.findall(r'event_(?:emit|json)\([^;{]*?"([a-z][a-z_.-]*)"', f.read()))
+        first_cells = re.findall(r"(?m)^\| (`[^|]+`) \|", self.page("reference/events.md").split("\n## The run\n")[1])
+        self.assertEqual({name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}, emitted)
 
     @unittest.skipUnless(shutil.which("groff"), "groff is not installed")
     def test_the_manual_page_is_sound_roff(self):
