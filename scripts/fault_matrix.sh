@@ -2,7 +2,7 @@
 # Breaks everything that can break while a database is moved, and counts what was lost.
 #
 #   scripts/fault_matrix.sh               the short form, some minutes
-#   scripts/fault_matrix.sh --full        every count of docs/reliability.md, about an hour or more
+#   scripts/fault_matrix.sh --full        the large counts, two to three hours
 #   scripts/fault_matrix.sh --kills 50 --only kills --seed 7
 #   scripts/fault_matrix.sh --pgcopydb    also the packaged pgcopydb, where it is installed
 #

@@ -6,8 +6,8 @@
 #
 # Debian 12, Debian 13, Ubuntu 24.04. Does nothing, in well under a second, when nothing is
 # missing. pgvector is the packaged one where that is at least 0.8.0; else it is built from the
-# source package of a newer suite, fetched by apt (which checks the signatures) from the mirror
-# this machine uses already. The machine's apt settings and its own clusters are not touched.
+# source package of a newer suite, fetched by apt (which checks the signatures) from the archive
+# that apt uses already. Its settings and the clusters that are there are not touched.
 set -euo pipefail
 
 readonly MIN_PG=14
@@ -144,8 +144,8 @@ private_apt() {
 		-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 }
 
-# Prints the address of the mirror that this machine takes its own release from.
-mirror() { # CODENAME
+# Prints the address of the archive that apt takes the installed release from.
+archive() { # CODENAME
 	# shellcheck disable=SC2016 # apt expands these
 	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
 		awk -v release="$1" '$1 == release { print $2; exit }'
@@ -167,8 +167,8 @@ fetch_pgvector() {
 	id=$(. /etc/os-release && echo "$ID")
 	# shellcheck disable=SC1091
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	uri=$(mirror "$codename")
-	[ -n "$uri" ] || die "apt knows no mirror for $codename; is it configured?"
+	uri=$(archive "$codename")
+	[ -n "$uri" ] || die "apt knows no archive for $codename; is it configured?"
 	# shellcheck disable=SC2046 # words
 	set -- $(source_suites "$id")
 	keyring=$1 component=$2

@@ -408,7 +408,7 @@ class Pgcopydb:
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="the counts of docs/reliability.md: hours")
+    parser.add_argument("--full", action="store_true", help="the large counts: two to three hours")
     for kind, (short, full, _) in COUNTS.items():
         parser.add_argument("--" + kind, type=int, metavar="N", help="default %d, with --full %d" % (short, full))
     parser.add_argument("--only", action="append", choices=sorted(COUNTS), help="these kinds only")
