@@ -1,8 +1,8 @@
 #include "verify/collections.h"
 
 #include "common/text.h"
+#include "verify/expected.h"
 #include "verify/finding.h"
-#include "verify/tables.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ static bool is_among(const struct proof_collection *c, int n, const char *name)
 static bool may_be_in(const struct verification *v, int i, const char *name)
 {
 	const struct content *c = &v->content[i];
-	const struct proof_table *t = tables_expected(v, c->pair);
+	const struct proof_table *t = expected_of(v, c->pair);
 
 	if (!c->pair->collection_column)
 		return false;

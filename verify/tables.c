@@ -1,6 +1,7 @@
 #include "verify/tables.h"
 
 #include "common/event.h"
+#include "verify/expected.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/recheck.h"
@@ -36,24 +37,6 @@ struct comparison_work {
 
 /* --- counts and digests --- */
 
-static const struct proof_table *find_told(const struct verification *v, const struct pair *p)
-{
-	const struct table *t = p->end[PG_TARGET];
-
-	for (int i = 0; t && i < v->settings->n_expected; i++)
-		if (!strcmp(v->settings->expected[i].schema, t->schema) &&
-		    !strcmp(v->settings->expected[i].name, t->name))
-			return &v->settings->expected[i];
-	return NULL;
-}
-
-const struct proof_table *tables_expected(const struct verification *v, const struct pair *p)
-{
-	const struct proof_table *t = find_told(v, p);
-
-	return t && !t->untold ? t : NULL;
-}
-
 /*
  * What a proof has just found in the target is not read again. A table that was not among the
  * moved ones, such as a materialized view, is not judged.
@@ -69,7 +52,7 @@ static int read_proven(struct verification *v, struct content_want *want, struct
 	if (content_read(&v->content, &v->pairs, &v->pool, want, e))
 		return -1;
 	for (int i = 0; i < v->pairs.n; i++) {
-		const struct proof_table *t = tables_expected(v, &v->pairs.pair[i]);
+		const struct proof_table *t = expected_of(v, &v->pairs.pair[i]);
 
 		if (t && content_prove(&v->content[i], t, e))
 			return -1;
@@ -97,7 +80,7 @@ static int read_content(struct verification *v, struct err *e)
 	if (!expected)
 		return err_nomem(e);
 	for (int i = 0; i < v->pairs.n; i++)
-		expected[i] = tables_expected(v, &v->pairs.pair[i]) != NULL;
+		expected[i] = expected_of(v, &v->pairs.pair[i]) != NULL;
 	want.expected = expected;
 	if (v->settings->proven)
 		return read_proven(v, &want, e);
@@ -217,26 +200,6 @@ static bool is_judged(const struct verification *v, const struct pair *p,
 	return v->settings->n_collections == 0 || p->collection_column;
 }
 
-/* Where the run does not tell what is expected, and there is no source to ask. */
-static void tell_not_compared(const struct verification *v, const struct judge_input *in)
-{
-	const struct pair *p = in->content->pair;
-	const struct proof_table *told = find_told(v, p);
-
-	if (in->expected || in->has_source)
-		return;
-	if (told && told->untold)
-		finding_add(v->checks, "coverage", p->name, FINDING_UNKNOWN,
-			    "the run added its rows to those that were there, of which its record "
-			    "tells "
-			    "nothing, and there is no source: name it with --source");
-	else if (v->settings->n_collections > 0)
-		finding_add(v->checks, "coverage", p->name, FINDING_UNKNOWN,
-			    "what the run read is not divided into collections, and there is no "
-			    "source: "
-			    "name it with --source, or leave --collection out");
-}
-
 static int judge_contents(struct comparison_work *w, struct err *e)
 {
 	struct verification *v = w->v;
@@ -244,7 +207,7 @@ static int judge_contents(struct comparison_work *w, struct err *e)
 	for (int i = 0; i < v->pairs.n; i++) {
 		const struct pair *p = &v->pairs.pair[i];
 		struct judge_input in = { .content = &v->content[i],
-					  .expected = tables_expected(v, p),
+					  .expected = expected_of(v, p),
 					  .has_source = v->ends.plain[PG_SOURCE] != NULL,
 					  .levels = v->settings->levels };
 		bool different = false;
@@ -252,7 +215,7 @@ static int judge_contents(struct comparison_work *w, struct err *e)
 
 		if (!is_judged(v, p, in.expected))
 			continue;
-		tell_not_compared(v, &in);
+		expected_tell_untold(v, p);
 		row = judge_table(&in, v->checks, &different);
 		json_array_append_new(v->tables, row);
 		if (v->settings->live && !different)

@@ -13,9 +13,6 @@
  */
 int tables_check(struct verification *v, struct err *e) MUST_CHECK;
 
-/* What a stream is expected to have carried of this table, or NULL. */
-const struct proof_table *tables_expected(const struct verification *v, const struct pair *p);
-
 /*
  * Numbers of two moments differ where rows are written meanwhile: findings of this group that fail
  * are warnings for tables whose rows do not differ for good.

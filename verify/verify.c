@@ -4,6 +4,7 @@
 #include "verify/collections.h"
 #include "verify/databases.h"
 #include "verify/document.h"
+#include "verify/expected.h"
 #include "verify/finding.h"
 #include "verify/judge.h"
 #include "verify/parity.h"
@@ -142,6 +143,8 @@ static int check_all(struct verification *r, struct err *e)
 {
 	bool schema = verification_asked(r, VERIFY_SCHEMA), repair = r->settings->repair != NULL;
 
+	if (expected_check_missing(r, e))
+		return -1;
 	if (schema && !repair && check_schema(r, e))
 		return -1;
 	if (verification_asked(r, VERIFY_COUNTS | VERIFY_DIGEST) && check_contents(r, e))
@@ -267,7 +270,7 @@ static int prepare(struct verification *r, const struct conn *source, const stru
 	json_object_set_new(r->doc, "source", databases_identity(&r->ends, PG_SOURCE));
 	json_object_set_new(r->doc, "target", databases_identity(&r->ends, PG_TARGET));
 	for (int i = 0; i < r->pairs.n; i++) {
-		const struct proof_table *t = tables_expected(r, &r->pairs.pair[i]);
+		const struct proof_table *t = expected_of(r, &r->pairs.pair[i]);
 
 		r->pairs.pair[i].text_mode = t && t->text_mode;
 	}

@@ -205,6 +205,22 @@ class Collections(Case):
         self.assertRegex(self.call(*against, status=UNKNOWN),
                          r"public\.docs\W+the run added its rows to those that were there")
 
+    def test_a_table_that_a_run_moved_and_that_is_gone_fails(self):
+        self.target.create_database("gone", owner=FERRY)
+        target = self.target.uri(db="gone")
+        self.call("run", "--source", self.source.uri(), "--target", target, "--run-dir", "r")
+        self.target.psql("DROP TABLE docs CASCADE", db="gone", user=FERRY)
+        against = ("verify", "--target", target, "--against-run", "r")
+        out = self.call(*against, "--level", "counts", "--report", "gone", status=FAIL)
+        self.assertIn("public.docs: table public.docs, which the run moved, is missing in the target", out)
+        tables = {t["name"]: t["verdict"] for t in json.loads(self.read("gone", "report.json"))["tables"]}
+        self.assertEqual(tables["public.docs"], "missing")
+        self.assertIn("public.docs", self.call(*against, "--level", "schema", status=FAIL))
+        self.call(*against, "--level", "digest", "--table", "plain")
+        # With the source, its own catalog tells it; once.
+        out = self.call(*against, "--source", self.source.uri(), "--level", "counts", status=FAIL)
+        self.assertEqual(out.count("fail  schema  public.docs:"), 1, out)
+
 
 if __name__ == "__main__":
     unittest.main()
