@@ -543,19 +543,23 @@ int tables_check(struct verification *v, struct err *e)
 	return 0;
 }
 
+/* Only where rows were compared: counts alone tell nothing of what differs. */
+static void soften(const struct verification *v, const char *group, const json_t *table)
+{
+	const char *name = json_string_value(json_object_get(table, "name"));
+	const char *verdict = json_string_value(json_object_get(table, "verdict"));
+	bool moving = verdict && !strcmp(verdict, "moving");
+
+	if (moving || (verdict && (!strcmp(verdict, "identical") ||
+				   !strcmp(verdict, "equivalent") || !strcmp(verdict, "settled"))))
+		judge_soften(v->checks, group, name, moving ? FINDING_UNKNOWN : FINDING_WARNING,
+			     "the numbers are of two moments, and rows are written meanwhile");
+}
+
 void tables_soften(const struct verification *v, const char *group)
 {
 	const json_t *table;
 	size_t i;
 
-	json_array_foreach(v->settings->live ? v->tables : NULL, i, table)
-	{
-		const char *verdict = json_string_value(json_object_get(table, "verdict"));
-
-		if (verdict && strcmp(verdict, "different") != 0)
-			judge_soften(
-				v->checks, group, json_string_value(json_object_get(table, "name")),
-				FINDING_WARNING,
-				"the numbers are of two moments, and rows are written meanwhile");
-	}
+	json_array_foreach(v->settings->live ? v->tables : NULL, i, table) soften(v, group, table);
 }

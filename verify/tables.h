@@ -15,7 +15,8 @@ int tables_check(struct verification *v, struct err *e) MUST_CHECK;
 
 /*
  * Numbers of two moments differ where rows are written meanwhile: findings of this group that fail
- * are warnings for tables whose rows do not differ for good.
+ * are warnings for tables whose rows were compared and do not differ for good, unknown for those
+ * whose rows never came to rest.
  */
 void tables_soften(const struct verification *v, const char *group);
 

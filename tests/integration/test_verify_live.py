@@ -97,6 +97,12 @@ class Live(unittest.TestCase):
         self.assertEqual((docs["verdict"], docs["differences"]["lasting"]), ("different", 1))
         self.assertEqual(docs["differences"]["rows"][0]["state"], "lasting")
 
+    def test_lost_embeddings_are_no_exception_where_no_row_was_compared(self):
+        self.target.psql("UPDATE docs SET v = NULL WHERE id < 20", db=self.db)
+        status, doc = self.verify("--level", "presence")
+        self.assertEqual((status, doc["verdict"]), (DIFFERENT, "FAIL"), doc["checks"])
+        self.assertTrue([c for c in doc["checks"] if (c["group"], c["verdict"]) == ("presence", "fail")])
+
     def test_differences_that_settle_are_transient_and_no_failure(self):
         self.target.psql("UPDATE docs SET n = 0, body = 'x' WHERE id = 9; DELETE FROM docs WHERE id > 298;"
                          "INSERT INTO docs (id) VALUES (999); DELETE FROM bag WHERE what = 'thing 3'", db=self.db)
