@@ -4,6 +4,7 @@
 #include "verify/checklist.h"
 #include "verify/document.h"
 #include "verify/finding.h"
+#include "verify/judge.h"
 #include "verify/panel.h"
 #include "verify/queries.h"
 #include "verify/report.h"
@@ -140,6 +141,54 @@ static void a_checklist_line_is_yes_only_with_evidence(void **state)
 	json_decref(doc);
 }
 
+static void what_was_not_judged_or_was_waived_is_no_yes(void **state)
+{
+	json_t *waivers = parse("[{\"group\":\"digest\",\"object\":\"*\"}]");
+	json_t *doc = json_object(), *checks = json_array(), *list;
+
+	(void)state;
+	json_object_set_new(doc, "checks", checks);
+	finding_add(checks, "smoke", "t", FINDING_INFO, "t does not take a made-up row");
+	finding_add(checks, "digest", "t", FINDING_PASS, "3 rows are the same");
+	finding_add(checks, "digest", "u", FINDING_FAIL, "the contents differ");
+	finding_add(checks, "presence", "t", FINDING_PASS, "3 embeddings");
+	finding_add(checks, "presence", "u", FINDING_FAIL, "2 embeddings, 1 in the target");
+	judge_waive(checks, waivers, "2026-01-01");
+	judge_soften(checks, "presence", "u", FINDING_WARNING, "rows are written");
+	list = checklist_make(doc);
+	assert_string_equal(panel_string(item(list, "create, read and delete work"), "done"),
+			    "open");
+	assert_string_equal(panel_string(item(list, "all data migrated and verified"), "done"),
+			    "no");
+	assert_string_equal(
+		panel_string(item(list, "every row that had an embedding has one"), "done"),
+		"open");
+	json_decref(list);
+	json_decref(doc);
+	json_decref(waivers);
+}
+
+static void only_rows_with_two_digests_are_compared_by_content(void **state)
+{
+	json_t *tables = parse("[{\"name\":\"a\",\"rows\":[3,3],\"verdict\":\"identical\","
+			       "\"digest\":{\"source\":[\"1\",\"2\"],"
+			       "\"target\":[\"1\",\"2\"]}},"
+			       "{\"name\":\"b\",\"rows\":[null,5],\"verdict\":\"only in target\"},"
+			       "{\"name\":\"c\",\"rows\":[6,7],\"verdict\":\"different\"},"
+			       "{\"name\":\"d\",\"rows\":[9,9],\"verdict\":\"unknown\",\"digest\":{"
+			       "\"source\":null,"
+			       "\"target\":[\"1\",\"2\"]}},"
+			       "{\"name\":\"e\",\"rows\":[1,null],\"verdict\":\"missing\"}]");
+	json_t *coverage = document_coverage(tables);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(coverage, "rows")), 24);
+	assert_int_equal(json_integer_value(json_object_get(coverage, "rows_content_checked")), 3);
+	assert_int_equal(json_array_size(json_object_get(coverage, "skipped")), 4);
+	json_decref(coverage);
+	json_decref(tables);
+}
+
 /* P-008, P-113: the backup and the restore point. */
 static void what_was_made_before_the_run_is_evidence(void **state)
 {
@@ -202,6 +251,8 @@ int main(void)
 		cmocka_unit_test(a_histogram_of_one_length_is_drawn),
 		cmocka_unit_test(the_register_says_what_is_open_and_who_accepted),
 		cmocka_unit_test(a_checklist_line_is_yes_only_with_evidence),
+		cmocka_unit_test(what_was_not_judged_or_was_waived_is_no_yes),
+		cmocka_unit_test(only_rows_with_two_digests_are_compared_by_content),
 		cmocka_unit_test(what_was_made_before_the_run_is_evidence),
 		cmocka_unit_test(the_same_sql_of_both_ends_stands_once),
 		cmocka_unit_test(long_numbers_are_grouped_and_words_are_not),
