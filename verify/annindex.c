@@ -1,12 +1,14 @@
 #include "verify/annindex.h"
 
 #include "verify/alike.h"
+#include "verify/finding.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* Indexes of partitions that a valid one of the table above stands for are searched with it. */
 static const char index_sql[] =
-	"SELECT format('%s.%s', n.nspname, t.relname), c.relname, m.amname, o.opcname,"
+	"SELECT format('%s.%s', rn.nspname, r.relname), c.relname, m.amname, o.opcname,"
 	" CASE WHEN i.indkey[0] = 0 THEN pg_get_indexdef(c.oid, 1, true)"
 	"  ELSE (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = t.oid"
 	"   AND a.attnum = i.indkey[0]) END,"
@@ -14,17 +16,22 @@ static const char index_sql[] =
 	" (SELECT format('%I.%I', yn.nspname, y.typname) FROM pg_type y JOIN pg_namespace yn"
 	"   ON yn.oid = y.typnamespace WHERE y.oid = o.opcintype),"
 	" (SELECT quote_ident(q.nspname) FROM pg_namespace q WHERE q.oid = o.opcnamespace),"
-	" a.atttypmod"
+	" a.atttypmod,"
+	" CASE WHEN t.relispartition THEN format('%I.%I', n.nspname, t.relname) END"
 	" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam"
 	" JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
+	" JOIN pg_class r ON r.oid = coalesce(pg_partition_root(t.oid), t.oid)"
+	" JOIN pg_namespace rn ON rn.oid = r.relnamespace"
 	" JOIN pg_opclass o ON o.oid = i.indclass[0]"
 	" JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1"
-	" WHERE m.amname IN ('hnsw', 'ivfflat') AND i.indisvalid AND NOT t.relispartition"
+	" WHERE m.amname IN ('hnsw', 'ivfflat') AND i.indisvalid"
+	" AND NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_index above ON above.indexrelid ="
+	" h.inhparent AND above.indisvalid WHERE h.inhrelid = c.oid)"
 	" ORDER BY 1, 5, 4, 2";
 
-enum { TABLE, NAME, METHOD, CLASS, OPERAND, PREDICATE, TYPE, SCHEMA, TYPMOD };
+enum { TABLE, NAME, METHOD, CLASS, OPERAND, PREDICATE, TYPE, SCHEMA, TYPMOD, PART };
 
-/* bit, and whatever comes later, is not looked at. */
+/* Not of bits and sparse vectors, and whatever comes later. */
 static bool metric_of(const char *class, enum knn_metric *ret, const char **ret_operator)
 {
 	static const struct {
@@ -62,6 +69,7 @@ void annindex_free(struct annindex_list *l)
 		end_free(&l->items[i].end[0]);
 		end_free(&l->items[i].end[1]);
 		free(l->items[i].label);
+		free(l->items[i].part);
 		free(l->items[i].method);
 	}
 	free(l->items);
@@ -92,12 +100,19 @@ static const struct pair *pair_named(const struct pairs *pairs, const char *name
 	return NULL;
 }
 
-static bool same_predicate(const char *a, const char *b)
+static bool same_or_none(const char *a, const char *b)
 {
 	return a && b ? !strcmp(a, b) : !a && !b;
 }
 
-/* The item of the same table, operand and metric whose `role` end is still empty. */
+/* NULL for an empty field. */
+static const char *field(const PGresult *res, int row, int column)
+{
+	const char *s = PQgetvalue(res, row, column);
+
+	return s[0] ? s : NULL;
+}
+
 /* Where vectors became halfvec, an index on the cast is one on the column there. */
 static bool same_operand(const struct pair *p, enum pg_role role, const char *here,
 			 const char *there)
@@ -107,11 +122,10 @@ static bool same_operand(const struct pair *p, enum pg_role role, const char *he
 	return role == PG_TARGET ? alike_operand(there, here) : alike_operand(here, there);
 }
 
+/* The item of the same table, operand and metric whose `role` end is still empty. */
 static struct annindex *match(struct annindex_list *l, const struct pair *p, enum pg_role role,
 			      enum knn_metric metric, const PGresult *res, int row)
 {
-	const char *predicate = PQgetvalue(res, row, PREDICATE);
-
 	for (int i = 0; i < l->n; i++) {
 		struct annindex *x = &l->items[i];
 		const struct annindex_end *other =
@@ -120,7 +134,8 @@ static struct annindex *match(struct annindex_list *l, const struct pair *p, enu
 		if (x->pair == p && x->metric == metric && !x->end[role].name && other->operand &&
 		    !strcmp(x->method, PQgetvalue(res, row, METHOD)) &&
 		    same_operand(p, role, PQgetvalue(res, row, OPERAND), other->operand) &&
-		    same_predicate(other->predicate, predicate[0] ? predicate : NULL))
+		    same_or_none(x->part, field(res, row, PART)) &&
+		    same_or_none(other->predicate, field(res, row, PREDICATE)))
 			return x;
 	}
 	return NULL;
@@ -142,19 +157,41 @@ static struct annindex *add_item(struct annindex_list *l, const struct pair *p,
 	x->expression = strchr(PQgetvalue(res, row, OPERAND), '(') != NULL;
 	if (asprintf(&x->label, "%s.%s", p->name, PQgetvalue(res, row, NAME)) < 0)
 		x->label = NULL;
+	if (field(res, row, PART) && !(x->part = strdup(field(res, row, PART))))
+		return NULL;
 	return x->method && x->label ? x : NULL;
 }
 
+/* One that only the source has is missing in the target, which is told with the definitions. */
+static int tell_skipped(const struct pair *p, enum pg_role role, const PGresult *res, int row,
+			json_t *checks, struct err *e)
+{
+	AUTO_TEXT struct text label = TEXT_INIT;
+
+	if (role == PG_SOURCE)
+		return 0;
+	text_addf(&label, "%s.%s", p->name, PQgetvalue(res, row, NAME));
+	if (text_check(&label, e))
+		return -1;
+	finding_add(checks, "search", text_str(&label), FINDING_UNKNOWN,
+		    "searches through %s are not looked at: its operator class is %s, and only "
+		    "vector and halfvec are searched",
+		    text_str(&label), PQgetvalue(res, row, CLASS));
+	return 0;
+}
+
 static int take_row(struct annindex_list *l, const struct pairs *pairs, enum pg_role role,
-		    const PGresult *res, int row, struct err *e)
+		    const PGresult *res, int row, json_t *checks, struct err *e)
 {
 	const struct pair *p = pair_named(pairs, PQgetvalue(res, row, TABLE));
 	enum knn_metric metric;
 	const char *operator;
 	struct annindex *x;
 
-	if (!p || !p->end[PG_TARGET] || !metric_of(PQgetvalue(res, row, CLASS), &metric, &operator))
+	if (!p || !p->end[PG_TARGET])
 		return 0;
+	if (!metric_of(PQgetvalue(res, row, CLASS), &metric, &operator))
+		return tell_skipped(p, role, res, row, checks, e);
 	x = match(l, p, role, metric, res, row);
 	if (!x)
 		x = add_item(l, p, metric, res, row);
@@ -183,7 +220,7 @@ static int copy_end(struct annindex *x, enum pg_role role, struct err *e)
 }
 
 int annindex_read(struct annindex_list *ret, struct pg *const pg[2], const struct pairs *pairs,
-		  struct err *e)
+		  json_t *checks, struct err *e)
 {
 	struct annindex_list list = { .n = 0 };
 	int rc = 0;
@@ -195,7 +232,7 @@ int annindex_read(struct annindex_list *ret, struct pg *const pg[2], const struc
 			continue;
 		rc = pg_query(pg[role], index_sql, &res, e);
 		for (int row = 0; rc == 0 && row < PQntuples(res); row++)
-			rc = take_row(&list, pairs, (enum pg_role)role, res, row, e);
+			rc = take_row(&list, pairs, (enum pg_role)role, res, row, checks, e);
 	}
 	for (int i = 0; rc == 0 && i < list.n; i++)
 		for (int role = 0; rc == 0 && role < 2; role++)
@@ -224,7 +261,10 @@ void annindex_add_key(struct text *sql, const struct annindex *x, enum pg_role r
 void annindex_add_from(struct text *sql, const struct annindex *x, enum pg_role role)
 {
 	text_add(sql, " FROM ");
-	pair_from(sql, x->pair, role);
+	if (x->part)
+		text_add(sql, x->part);
+	else
+		pair_from(sql, x->pair, role);
 	text_add(sql, " AS nf_src");
 	if (x->end[role].predicate)
 		text_addf(sql, " WHERE (%s)", x->end[role].predicate);

@@ -7,6 +7,8 @@
 #include "verify/knn.h"
 #include "verify/pair.h"
 
+#include <jansson.h>
+
 /* One end of an index. */
 struct annindex_end {
 	char *name;      /* of the index; NULL: not there, or of another operator class */
@@ -19,6 +21,7 @@ struct annindex_end {
 struct annindex {
 	const struct pair *pair;
 	char *label;  /* table.index, for people */
+	char *part;   /* SQL of the one partition that the index is of; NULL: of the whole table */
 	char *method; /* "hnsw" or "ivfflat" */
 	enum knn_metric metric;
 	bool half; /* the target's index holds halfvec */
@@ -35,10 +38,11 @@ struct annindex_list {
 /*
  * The valid indexes of both ends, matched by table, column or expression, metric. An index that
  * only one end has is listed with the other end's name NULL, its operand filled from the same
- * column, so that both can be searched. pg[PG_SOURCE] may be NULL.
+ * column, so that both can be searched. pg[PG_SOURCE] may be NULL. Adds a finding (unknown) for each
+ * of the target that cannot be searched: over bits and sparse vectors.
  */
 int annindex_read(struct annindex_list *ret, struct pg *const pg[2], const struct pairs *pairs,
-		  struct err *e) MUST_CHECK;
+		  json_t *checks, struct err *e) MUST_CHECK;
 void annindex_free(struct annindex_list *l);
 
 /* The text by which a row is known on both ends: its key, or a hash of the row without one. */

@@ -5,7 +5,6 @@
 #include "verify/objectname.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 enum sort {
@@ -84,15 +83,15 @@ struct definitions {
 static bool is_true(const struct model_object *o, const char *attribute)
 {
 	const char *v = model_value(o, attribute);
-
 	return v && v[0] == 't';
 }
 
-static bool is_partition(const struct model *m, const char *table)
+/* The table that this one is a partition of, or NULL. */
+static const char *parent_of(const struct model *m, const char *table)
 {
 	const struct model_object *o = table ? model_find(m, "table", table) : NULL;
 
-	return o && model_value(o, "partition_bound");
+	return o && model_value(o, "partition_bound") ? model_value(o, "parents") : NULL;
 }
 
 static enum sort sort_of_setting(const struct model_object *o)
@@ -112,7 +111,8 @@ static enum sort sort_of_part(const struct model *m, const struct model_object *
 {
 	if (sort == COLUMN && model_find(m, "view", o->table))
 		return NOT_LOOKED_AT; /* its definition says it */
-	if (sort == POLICY || sort == RULE || !is_partition(m, o->table))
+	if (sort == POLICY || sort == RULE || !parent_of(m, o->table) ||
+	    (sort == INDEX && !model_value(o, "_parent"))) /* no other one stands for it */
 		return sort;
 	return sort == INDEX ? PARTITION_INDEX : NOT_LOOKED_AT;
 }
@@ -136,13 +136,13 @@ static const char *shown_name(struct definitions *d, const struct model_object *
 	return text_str(&d->shown);
 }
 
-/* The pair of the table that it is or belongs to, or NULL. */
-static const struct pair *pair_of(struct definitions *d, const struct model_object *o)
+/* The pair of a table, by its name in the model, or NULL. */
+static const struct pair *pair_of(struct definitions *d, const char *table)
 {
 	int low = 0, high = d->pairs->n;
 
 	text_clear(&d->name);
-	objectname_plain(&d->name, o->table ? o->table : o->name);
+	objectname_plain(&d->name, table);
 	while (low < high) {
 		int middle = low + (high - low) / 2;
 		int order = strcmp(text_str(&d->name), d->pairs->pair[middle].name);
@@ -157,13 +157,17 @@ static const struct pair *pair_of(struct definitions *d, const struct model_obje
 	return NULL;
 }
 
-static bool is_looked_at(struct definitions *d, const struct model_object *o, enum sort sort)
+/* A partition goes with the table that it is one of. */
+static bool is_looked_at(struct definitions *d, const struct model *m, const struct model_object *o,
+			 enum sort sort)
 {
-	if (sort == NOT_LOOKED_AT)
-		return false;
-	if (!d->only_tables)
-		return true;
-	return (o->table || sort == TABLE) && pair_of(d, o);
+	const char *table = sort == TABLE ? o->name : o->table;
+
+	if (sort == NOT_LOOKED_AT || !d->only_tables)
+		return sort != NOT_LOOKED_AT;
+	while (table && !pair_of(d, table))
+		table = parent_of(m, table);
+	return table != NULL;
 }
 
 /* --- one end alone --- */
@@ -209,7 +213,7 @@ static void look_at_end(struct definitions *d, enum pg_role role)
 		const struct model_object *o = &m->list[i];
 		enum sort sort = sort_of(m, o);
 
-		if (!is_looked_at(d, o, sort))
+		if (!is_looked_at(d, m, o, sort))
 			continue;
 		d->n[role][sort]++;
 		d->n[role][ROW_SECURITY] += sort == TABLE && is_true(o, "row_security");
@@ -232,7 +236,8 @@ static bool holds_extension(const struct model *m, const char *schema)
 /* The table's finding names the column already. */
 static bool is_told(struct definitions *d, const struct model_object *o, enum sort sort)
 {
-	const struct pair *p = sort == TABLE || sort == COLUMN ? pair_of(d, o) : NULL;
+	const char *table = sort == TABLE ? o->name : sort == COLUMN ? o->table : NULL;
+	const struct pair *p = table ? pair_of(d, table) : NULL;
 
 	if (!p || sort == TABLE)
 		return p != NULL;
@@ -252,6 +257,9 @@ static const char *excuse(struct definitions *d, const struct model_object *o, e
 
 	if (sort == INDEX && state_of(o, sort))
 		return ", which is invalid in the source,";
+	if (sort == INDEX && parent_of(d->model[PG_SOURCE], o->table) &&
+	    !model_find(d->model[PG_TARGET], "table", o->table))
+		return ", whose partition is not there,";
 	if (sort != CONSTRAINT || !table)
 		return "";
 	table += strlen(" REFERENCES ");
@@ -292,7 +300,7 @@ static bool is_attribute(const struct model_change *c, const char *attribute)
 /* The target's state is judged by itself; where an extension lives is its own affair. */
 static bool is_overlooked(struct definitions *d, const struct model_change *c, enum sort sort)
 {
-	const struct pair *p = c->before->table ? pair_of(d, c->before) : NULL;
+	const struct pair *p = c->before->table ? pair_of(d, c->before->table) : NULL;
 
 	switch (sort) {
 	case EXTENSION:
@@ -339,7 +347,7 @@ static void add_values(struct text *t, const char *attribute, const char *from, 
 static void say_column_type(struct definitions *d, const struct model_change *c, struct words *w,
 			    const char *name)
 {
-	const struct pair *p = pair_of(d, c->before);
+	const struct pair *p = pair_of(d, c->before->table);
 	const struct column *s = NULL, *t = NULL;
 
 	text_clear(&d->name);
@@ -484,7 +492,7 @@ static int judge_changes(struct definitions *d, const struct model_changes *all,
 
 		for (n = 1; i + n < all->n && c->attribute && c[n].before == c->before; n++)
 			;
-		if (!is_looked_at(d, o, sort) || sort == PARTITION_INDEX)
+		if (!is_looked_at(d, d->model[role], o, sort) || sort == PARTITION_INDEX)
 			continue;
 		if (c->attribute)
 			failed = both_ends(d, c, n, sort, e);

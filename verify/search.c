@@ -257,7 +257,7 @@ int search_run(struct pg *const pg[2], const struct pairs *pairs,
 	struct annindex_list list;
 	int rc = 0;
 
-	if (annindex_read(&list, pg, pairs, e))
+	if (annindex_read(&list, pg, pairs, checks, e))
 		return -1;
 	for (int i = 0; i < list.n && rc == 0; i++) {
 		if (settings->progress)

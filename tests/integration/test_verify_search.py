@@ -155,6 +155,35 @@ class Search(Planted):
                 {"function": "search_similar_users", "calls": 4, "same": same, "rows": 12}])
             self.assertEqual([c["verdict"] for c in doc["checks"] if c["object"] == "search_similar_users"], [verdict])
 
+    def test_indexes_of_one_partition_and_of_bits_are_not_passed_over(self):
+        rows = ("CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE parted (id int, k int, embedding vector(8),"
+                " PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
+                "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);"
+                "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);"
+                "INSERT INTO parted SELECT i, 1 + i % 2, (SELECT array_agg(sin(i * j * 0.37))"
+                " FROM generate_series(1, 8) j)::vector FROM generate_series(1, 200) i;")
+        index = "CREATE INDEX parted_1_v ON parted_1 USING hnsw (embedding vector_l2_ops);"
+        bits = "CREATE INDEX parted_b ON parted USING hnsw ((binary_quantize(embedding)::bit(8)) bit_hamming_ops);"
+        self.source.create_database("parted")
+        self.source.psql(rows + index, db="parted")
+        found = {}
+        for name, sql in (("same", rows + index), ("without", rows), ("bits", rows + index + bits)):
+            self.target.create_database("parted_" + name, owner=FERRY)
+            self.target.psql(sql, db="parted_" + name, user=FERRY)
+            found[name] = verify(self.source.uri(db="parted"), self.target.uri(db="parted_" + name), "level=17",
+                                 "sample=20", "table=parted")
+        status, doc = found["same"]
+        self.assertEqual((status, of(doc, "fail", "unknown", "warning")), (0, []))
+        index = self.index(doc, "parted_1_v")
+        self.assertEqual(index["rows"], 100)
+        self.assertTrue(index["plans"]["target"]["uses_index"])
+        status, doc = found["without"]
+        self.assertEqual(status, 7)
+        self.assertEqual({(c["group"], c["object"]) for c in of(doc, "fail")},
+                         {("schema", "public.parted_1_v"), ("search", "public.parted.parted_1_v")})
+        status, doc = found["bits"]
+        self.assertEqual((status, [c["object"] for c in of(doc, "unknown")]), (8, ["public.parted.parted_b"]))
+
     def test_a_document_is_added_found_and_deleted_and_nothing_stays(self):
         """P-110: what verify --smoke does."""
         uri = self.plant()
