@@ -17,6 +17,7 @@
 #include "verify/verify.h"
 #include "verify/waiver.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,8 @@ struct call {
 
 /* --- settings --- */
 
-static int read_ratio(const struct opts *o, enum opt_id id, double *ret, struct err *e)
+static int read_above_zero(const struct opts *o, enum opt_id id, double below, const char *what,
+			   double *ret, struct err *e)
 {
 	const char *text = opt_text(o, id);
 	char *end;
@@ -44,9 +46,25 @@ static int read_ratio(const struct opts *o, enum opt_id id, double *ret, struct 
 	if (!text)
 		return 0;
 	*ret = strtod(text, &end);
-	if (end == text || *end || !(*ret > 0))
-		return err_set(e, ERR_USAGE, "--%s is a number above 0, not \"%s\"",
-			       opt_table[id].name, text);
+	if (end == text || *end || !(*ret > 0) || !(*ret < below))
+		return err_set(e, ERR_USAGE, "--%s is %s, not \"%s\"", opt_table[id].name, what,
+			       text);
+	return 0;
+}
+
+/* Both are judged by searches. */
+static int read_limits(const struct opts *o, struct verify_settings *s, struct err *e)
+{
+	if (read_above_zero(o, OPT_ID_MAX_LATENCY_RATIO, INFINITY, "a number above 0",
+			    &s->max_latency_ratio, e) ||
+	    read_above_zero(o, OPT_ID_MARGIN, 1, "a share above 0 and below 1, such as 0.01",
+			    &s->margin, e))
+		return -1;
+	if (s->max_latency_ratio > 0 && !(s->levels & VERIFY_SEARCH)) {
+		err_set(e, ERR_USAGE,
+			"--max-latency-ratio means nothing where nothing is searched");
+		return err_hint(e, "add --level search");
+	}
 	return 0;
 }
 
@@ -169,8 +187,7 @@ static int read_settings(struct call *c, struct err *e)
 	s->rounds = (int)opt_number(c->o, OPT_ID_RECHECK_ROUNDS);
 	s->round_wait_ms = opt_number(c->o, OPT_ID_RECHECK_WAIT);
 	if (check_options(c->o, e) || read_level(c->o, &s->levels, e) || check_repair(c, e) ||
-	    read_ratio(c->o, OPT_ID_MAX_LATENCY_RATIO, &s->max_latency_ratio, e) ||
-	    read_ratio(c->o, OPT_ID_MARGIN, &s->margin, e) || read_waivers(c, e))
+	    read_limits(c->o, s, e) || read_waivers(c, e))
 		return -1;
 	return prepare_report(c, e);
 }

@@ -62,6 +62,7 @@ static int take_query(struct queryset *q, const char *key, const char *text, str
 	if (!q->vectors || !q->keys[q->n] || !q->texts[q->n])
 		return err_nomem(e);
 	memcpy(q->vectors + (size_t)q->n * (size_t)dims, v, (size_t)dims * sizeof(float));
+	q->place[q->n] = q->n;
 	q->n++;
 	return 0;
 }
@@ -80,12 +81,13 @@ int queryset_draw(struct queryset *ret, struct pg *pg, const struct annindex *x,
 	q.keys = calloc((size_t)rows + 1, sizeof(*q.keys));
 	q.texts = calloc((size_t)rows + 1, sizeof(*q.texts));
 	q.vectors = calloc(1, sizeof(float));
-	for (int i = 0; q.keys && q.texts && i < rows; i++)
+	q.place = calloc((size_t)rows + 1, sizeof(*q.place));
+	for (int i = 0; q.keys && q.texts && q.place && i < rows; i++)
 		if (take_query(&q, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), e)) {
 			queryset_done(&q);
 			return -1;
 		}
-	if (!q.keys || !q.texts) {
+	if (!q.keys || !q.texts || !q.place) {
 		queryset_done(&q);
 		return err_nomem(e);
 	}
@@ -100,9 +102,10 @@ void queryset_done(struct queryset *q)
 			free(q->keys[i]);
 		if (q->texts)
 			free(q->texts[i]);
-		if (q->asked)
-			knn_list_done(&q->asked[i]);
 	}
+	for (int i = 0; q->asked && i < q->n_drawn; i++)
+		knn_list_done(&q->asked[i]);
+	free(q->place);
 	free(q->keys);
 	free(q->texts);
 	free(q->vectors);
@@ -113,7 +116,28 @@ void queryset_done(struct queryset *q)
 
 const struct knn_list *queryset_truth(const struct queryset *q, int i)
 {
-	return q->truth ? knn_result(q->truth, i) : &q->asked[i];
+	return q->truth ? knn_result(q->truth, q->place[i]) : &q->asked[q->place[i]];
+}
+
+void queryset_drop_lonely(struct queryset *q)
+{
+	size_t size = (size_t)q->dims * sizeof(float);
+	int kept = 0;
+
+	for (int i = 0; i < q->n; i++) {
+		if (queryset_truth(q, i)->n == 0) {
+			free(q->keys[i]);
+			free(q->texts[i]);
+			continue;
+		}
+		q->keys[kept] = q->keys[i];
+		q->texts[kept] = q->texts[i];
+		q->place[kept] = q->place[i];
+		memmove((char *)q->vectors + (size_t)kept * size,
+			(char *)q->vectors + (size_t)i * size, size);
+		kept++;
+	}
+	q->n = kept;
 }
 
 /* --- computing the truth from a stream --- */
@@ -219,6 +243,7 @@ int queryset_ask(struct queryset *q, struct pg *target, const struct annindex *x
 	q->asked = calloc((size_t)q->n + 1, sizeof(*q->asked));
 	if (!q->asked)
 		return err_nomem(e);
+	q->n_drawn = q->n;
 	if (pg_exec(target, EXACT_SQL, e))
 		return -1;
 	for (int i = 0; rc == 0 && i < q->n; i++)

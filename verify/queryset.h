@@ -16,6 +16,8 @@ struct queryset {
 	char **keys;
 	char **texts;           /* pgvector's text form */
 	float *vectors;         /* n * dims */
+	int *place;             /* of each query's neighbours in truth or asked */
+	int n_drawn;            /* entries of asked */
 	struct knn *truth;      /* computed here; or NULL, and */
 	struct knn_list *asked; /* asked of the target by exact scans */
 	double tolerance;       /* for distances of this set */
@@ -36,6 +38,12 @@ int queryset_compute(struct queryset *q, struct pg *source, const struct anninde
 /* Exact neighbours by one exact scan of the target a query: for where there is no source. */
 int queryset_ask(struct queryset *q, struct pg *target, const struct annindex *x, int k,
 		 struct err *e) MUST_CHECK;
+
+/*
+ * A query that has no neighbour, as in an index over one vector, cannot be missed: it counts as not
+ * drawn. After queryset_compute() or queryset_ask().
+ */
+void queryset_drop_lonely(struct queryset *q);
 
 const struct knn_list *queryset_truth(const struct queryset *q, int i);
 void queryset_done(struct queryset *q);

@@ -150,6 +150,7 @@ static int draw(struct queryset *q, struct pg *const pg[2], const struct anninde
 	if (q->n > 0 && (source ? queryset_compute(q, source, x, SEARCH_K, e)
 				: queryset_ask(q, pg[PG_TARGET], x, SEARCH_K, e)))
 		return -1;
+	queryset_drop_lonely(q);
 	q->tolerance = q->n > 0 ? tolerance_of(x, q) : 0;
 	return 0;
 }
@@ -250,6 +251,22 @@ static int check_or_note(struct pg *const pg[2], const struct annindex *x,
 	return 0;
 }
 
+/* A limit that was asked for and that nothing was held against is no pass. */
+static void tell_unjudged(const struct search_settings *s, bool source, json_t *checks)
+{
+	static const enum finding_verdict judged[] = { FINDING_PASS, FINDING_FAIL,
+						       FINDING_UNKNOWN };
+
+	if (s->max_latency_ratio <= 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(judged); i++)
+		if (finding_count(checks, "latency", judged[i]) > 0)
+			return;
+	finding_add(checks, "latency", "searches", FINDING_UNKNOWN,
+		    "--max-latency-ratio was not judged: %s",
+		    source ? "no search was timed on both ends" : "there is no source");
+}
+
 int search_run(struct pg *const pg[2], const struct pairs *pairs,
 	       const struct search_settings *settings, json_t *checks, json_t *out,
 	       json_t *functions, struct err *e)
@@ -265,6 +282,8 @@ int search_run(struct pg *const pg[2], const struct pairs *pairs,
 		rc = check_or_note(pg, &list.items[i], settings, checks, out, e);
 	}
 	annindex_free(&list);
+	if (rc == 0)
+		tell_unjudged(settings, pg[PG_SOURCE] != NULL, checks);
 	if (rc == 0 && pg[PG_SOURCE])
 		rc = searchfn_compare(pg, pairs, settings->seed, checks, functions, e);
 	return rc;

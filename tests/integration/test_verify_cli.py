@@ -77,6 +77,21 @@ class Definitions(Case):
         self.assertNotIn("NULLs", out)
 
 
+class Limits(Case):
+    def test_a_limit_that_could_never_be_judged_is_refused(self):
+        nobody = "postgresql://127.0.0.1:1/nobody"
+        self.assertIn("--max-latency-ratio means nothing where nothing is searched",
+                      self.verify(nobody, "--max-latency-ratio", "2", level="digest", status=REFUSED))
+        self.assertIn("add --level search", self.call("verify", "--source", nobody, "--target", nobody, "--against",
+                                                      "snapshot", "--max-latency-ratio", "2", status=REFUSED))
+        for wrong in ("5", "1", "inf", "nan", "0", "x"):
+            self.assertIn("--margin is a share above 0 and below 1, such as 0.01, not \"%s\"" % wrong,
+                          self.verify(nobody, "--margin", wrong, status=REFUSED))
+        for wrong in ("inf", "nan", "-1"):
+            self.assertIn("--max-latency-ratio is a number above 0",
+                          self.verify(nobody, "--max-latency-ratio", wrong, level="search", status=REFUSED))
+
+
 class Waivers(Case):
     good = {"group": "schema", "object": "public.plain_id_seq", "reason": "set at the end", "by": "Kim",
             "expires": "2999-02-28"}

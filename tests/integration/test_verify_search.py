@@ -138,6 +138,26 @@ class Search(Planted):
             self.assertGreaterEqual(times["p95"], times["p50"])
             self.assertGreater(times["rtt"], 0)
 
+    def test_a_limit_of_latency_that_nothing_was_held_against_is_unknown(self):
+        _, doc = verify("-", self.plant(), SEARCH, "sample=10", "table=halves", "ratio=1000")
+        self.assertEqual([c["sentence"] for c in of(doc, "unknown") if c["group"] == "latency"],
+                         ["--max-latency-ratio was not judged: there is no source"])
+
+    def test_an_index_over_one_vector_is_not_measured(self):
+        uri = self.source.uri()
+        one = ("CREATE TABLE one (id int PRIMARY KEY, embedding vector(8)); INSERT INTO one SELECT * FROM lists LIMIT 1;"
+               "CREATE INDEX one_hnsw ON one USING hnsw (embedding vector_l2_ops)")
+        self.source.psql(one)
+        try:
+            target = self.plant(one, user=FERRY)
+            for source in (uri, "-"):
+                _, doc = verify(source, target, SEARCH, "table=one")
+                self.assertEqual(doc["search"], [])
+                self.assertEqual(of(doc, "fail", "unknown", "warning"), [])
+                self.assertIn("no vectors to search", [c for c in of(doc, "info")][0]["sentence"])
+        finally:
+            self.source.psql("DROP TABLE one")
+
     def test_search_functions_are_called_on_both_ends(self):
         """P-003: an answer that differs is seen."""
         sql = ("CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE users (id uuid PRIMARY KEY, embedding vector(2));"
