@@ -123,25 +123,57 @@ void parity_tables(const struct pairs *pairs, bool has_source, json_t *checks)
 
 /* --- sequences --- */
 
-/* The last value handed out; a sequence nobody has used stands one step before its start. */
-static const char sequence_sql[] =
-	"SELECT format('%s.%s', schemaname, sequencename),"
-	" coalesce(last_value, start_value - increment_by), increment_by"
-	" FROM pg_sequences WHERE has_sequence_privilege(format('%I.%I', schemaname,"
-	" sequencename), 'SELECT, USAGE')";
+#define VALUES_BATCH 200
 
-static const char *sequence_value(const PGresult *res, const struct sequence *q, int column)
+/*
+ * Values of sequences, by place in the catalog: the last one handed out, or the one a step before
+ * the first; NULL where it cannot be read. No list at all: the end is not asked.
+ */
+static void values_free(char **values, const struct catalog *c)
 {
-	size_t n = strlen(q->schema);
+	for (int i = 0; values && i < c->n_sequences; i++)
+		free(values[i]);
+	free(values);
+}
 
-	for (int i = 0; res && i < PQntuples(res); i++) {
-		const char *name = PQgetvalue(res, i, 0);
+/* RESTART and setval() may have set a sequence that nobody has used to any value. */
+static int read_batch(char **values, const struct catalog *c, int from, struct pg *pg,
+		      struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+	AUTO(pgresult) PGresult *res = NULL;
 
-		if (!strncmp(name, q->schema, n) && name[n] == '.' &&
-		    !strcmp(name + n + 1, q->name))
-			return PQgetvalue(res, i, column);
+	for (int i = from; i < c->n_sequences && i < from + VALUES_BATCH; i++)
+		if (c->sequences[i].can_read)
+			text_addf(&sql,
+				  "%sSELECT %d, last_value - CASE WHEN is_called THEN 0::numeric"
+				  " ELSE %s END FROM %s",
+				  sql.len > 0 ? " UNION ALL " : "", i, c->sequences[i].increment,
+				  c->sequences[i].qname);
+	if (sql.len == 0)
+		return 0;
+	if (text_check(&sql, e) || pg_query(pg, text_str(&sql), &res, e))
+		return -1;
+	for (int row = 0; row < PQntuples(res); row++) {
+		char **value = &values[strtol(PQgetvalue(res, row, 0), NULL, 10)];
+
+		*value = strdup(PQgetvalue(res, row, 1));
+		if (!*value)
+			return err_nomem(e);
 	}
-	return NULL;
+	return 0;
+}
+
+static int read_values(char ***ret, const struct catalog *c, struct pg *pg, struct err *e)
+{
+	int rc = 0;
+
+	*ret = calloc((size_t)c->n_sequences + 1, sizeof(**ret));
+	if (!*ret)
+		return err_nomem(e);
+	for (int i = 0; rc == 0 && i < c->n_sequences; i += VALUES_BATCH)
+		rc = read_batch(*ret, c, i, pg, e);
+	return rc;
 }
 
 static bool is_behind(const char *value, long long than, long long increment)
@@ -166,13 +198,11 @@ static int column_extreme(struct pg *pg, const struct sequence *q, long long inc
 	return text_check(&sql, e) ? -1 : pg_value(pg, text_str(&sql), ret, e);
 }
 
-/* `label`: public.items_id_seq, as every other object is named. */
-static void check_sequence(const struct sequence *q, const char *label, const PGresult *source,
-			   const PGresult *target, struct pg *pg, json_t *checks, int *good)
+/* s, t: its values; source: the source is asked. label: as every other object is named. */
+static void check_sequence(const struct sequence *q, const char *label, bool source, const char *s,
+			   const char *t, struct pg *pg, json_t *checks, int *good)
 {
-	const char *s = sequence_value(source, q, 1), *t = sequence_value(target, q, 1);
-	const char *step = sequence_value(target, q, 2);
-	long long increment = step ? strtoll(step, NULL, 10) : 1;
+	long long increment = strtoll(q->increment, NULL, 10);
 	AUTO(free) char *extreme = NULL;
 	struct err failed = ERR_INIT;
 
@@ -195,42 +225,57 @@ static void check_sequence(const struct sequence *q, const char *label, const PG
 	}
 }
 
-static const struct sequence *find_sequence(const struct catalog *c, const struct sequence *q)
+static int find_sequence(const struct catalog *c, const struct sequence *q)
 {
 	for (int i = 0; i < c->n_sequences; i++)
 		if (!strcmp(c->sequences[i].schema, q->schema) &&
 		    !strcmp(c->sequences[i].name, q->name))
-			return &c->sequences[i];
-	return NULL;
+			return i;
+	return -1;
 }
 
-int parity_sequences(struct pg *const pg[2], const struct catalog *const catalogs[2],
-		     json_t *checks, struct err *e)
+static int check_sequences(char **const values[2], const struct catalog *const catalogs[2],
+			   struct pg *target, json_t *checks, struct err *e)
 {
-	const struct catalog *lead = catalogs[pg[PG_SOURCE] ? PG_SOURCE : PG_TARGET];
-	AUTO(pgresult) PGresult *source = NULL;
-	AUTO(pgresult) PGresult *target = NULL;
+	bool source = values[PG_SOURCE] != NULL;
+	const struct catalog *lead = catalogs[source ? PG_SOURCE : PG_TARGET];
 	int good = 0;
 
-	if ((pg[PG_SOURCE] && pg_query(pg[PG_SOURCE], sequence_sql, &source, e)) ||
-	    pg_query(pg[PG_TARGET], sequence_sql, &target, e))
-		return err_note(e, "reading the sequences");
 	for (int i = 0; i < lead->n_sequences; i++) {
 		const struct sequence *q = &lead->sequences[i];
-		const struct sequence *there = find_sequence(catalogs[PG_TARGET], q);
+		int there = find_sequence(catalogs[PG_TARGET], q);
 
 		AUTO_TEXT struct text label = TEXT_INIT;
 
 		text_addf(&label, "%s.%s", q->schema, q->name);
 		if (text_check(&label, e))
 			return -1;
-		if (there) /* else its definition is missing, which is told */
-			check_sequence(there, text_str(&label), source, target, pg[PG_TARGET],
-				       checks, &good);
+		if (there >= 0) /* else its definition is missing, which is told */
+			check_sequence(&catalogs[PG_TARGET]->sequences[there], text_str(&label),
+				       source, source ? values[PG_SOURCE][i] : NULL,
+				       values[PG_TARGET][there], target, checks, &good);
 	}
 	if (lead->n_sequences > 0)
 		finding_add(checks, "schema", "sequences", FINDING_PASS,
 			    "%d of %d sequences are at or past %s", good, lead->n_sequences,
-			    pg[PG_SOURCE] ? "the source's value and their column" : "their column");
+			    source ? "the source's value and their column" : "their column");
 	return 0;
+}
+
+int parity_sequences(struct pg *const pg[2], const struct catalog *const catalogs[2],
+		     json_t *checks, struct err *e)
+{
+	char **values[2] = { NULL, NULL };
+	int rc = 0;
+
+	for (int role = 0; role < 2 && rc == 0; role++)
+		if (pg[role])
+			rc = read_values(&values[role], catalogs[role], pg[role], e);
+	if (rc)
+		(void)err_note(e, "reading the sequences");
+	else
+		rc = check_sequences(values, catalogs, pg[PG_TARGET], checks, e);
+	for (int role = 0; role < 2; role++)
+		values_free(values[role], catalogs[role]);
+	return rc;
 }

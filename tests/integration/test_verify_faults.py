@@ -42,6 +42,8 @@ INSERT INTO items (collection_name, name, price, qty, ratio, at, meta, code, fee
     FROM generate_series(1, 400) i;
 INSERT INTO items (id, ratio, embedding) VALUES (1000, 0.0, '[0,1,2,3,4,5,6,7]');
 SELECT setval('items_id_seq', 1000);
+CREATE SEQUENCE fresh;
+ALTER SEQUENCE fresh RESTART WITH 1000;
 INSERT INTO events SELECT 'event ' || i % 7, i % 3 FROM generate_series(1, 100) i;
 INSERT INTO parts SELECT i, date '2023-01-01' + i * 10 FROM generate_series(1, 200) i;
 INSERT INTO orders SELECT i, i FROM generate_series(1, 50) i;
@@ -157,6 +159,8 @@ FAULTS = {
     "ef_search lowered": (
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET hnsw.ef_search = 10', current_database()); END $$",
         "schema", "hnsw.ef_search", '"40" in the source, "10" in the target', None),
+    "a sequence that nobody has used behind": (
+        "ALTER SEQUENCE fresh RESTART", "schema", "fresh", "behind: 999 in the source, 0 in the target", None),
     "a sequence behind": (
         "SELECT setval('items_id_seq', 999)", "schema", "items_id_seq", "1000 in the source, 999 in the target",
         None),
@@ -296,6 +300,12 @@ class Faults(Planted):
         status, doc = verify(self.source.uri(), uri, levels="level=1")
         self.assertEqual([c for c in doc["checks"] if c["verdict"] not in ("pass", "info")], [])
         self.assertEqual(status, PASS)
+
+    def test_a_schema_that_is_closed_does_not_hide_the_sequences(self):
+        uri = self.plant("CREATE SCHEMA closed; CREATE SEQUENCE closed.s; SELECT setval('items_id_seq', 3)")
+        _, doc = verify(self.source.uri(), uri, levels="level=1")
+        self.assertEqual(findings(doc, "schema", "", "", "unknown"), [])
+        self.assertTrue(findings(doc, "schema", "items_id_seq", "behind", "fail"), doc["checks"])
 
     def test_definitions_that_cannot_be_read_are_inconclusive(self):
         uri = self.plant("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_get_triggerdef(oid) FROM PUBLIC")
