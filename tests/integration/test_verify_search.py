@@ -214,6 +214,19 @@ class Search(Planted):
         self.assertTrue([s for s in doc["smoke"] if s["table"] == "public.docs" and s["place"] >= 1])
         self.assertEqual(self.target.value("SELECT count(*) FROM docs", db=db), before)
 
+    def test_a_document_has_the_dimensions_of_the_others(self):
+        self.source.create_database("loose")
+        self.target.create_database("loose", owner=FERRY)
+        sql = ("CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE loose (id int PRIMARY KEY, v vector);"
+               "INSERT INTO loose VALUES (1, '[1,2,3,4,5]'); CREATE TABLE bare (id int PRIMARY KEY, v vector);"
+               "CREATE INDEX ON bare USING hnsw ((v::vector(7)) vector_l2_ops)")
+        self.source.psql(sql, db="loose")
+        self.target.psql(sql, db="loose", user=FERRY)
+        status, doc = verify(self.source.uri(db="loose"), self.target.uri(db="loose"), "level=32")
+        self.assertEqual([(s["table"], s["place"]) for s in doc["smoke"]], [("public.loose", 1)], doc["checks"])
+        self.assertIn("bare does not take a made-up row", of(doc, "info")[0]["sentence"])
+        self.assertEqual(status, 0, doc["checks"])
+
     def test_a_target_cut_off_in_the_middle_is_no_pass(self):
         uri = self.plant()
         answer = []
