@@ -108,7 +108,8 @@ const struct command command_table[COMMAND_N] = {
 		.summary = "render the report of a verification again",
 		.about =
 			"REPORT is a folder that `neonferry verify --report` wrote, or a run whose folder holds "
-			"report/. Makes HTML, JUnit XML and Markdown anew from report.json; asks no server.",
+			"report/. Makes HTML, JUnit XML and Markdown anew from report.json; asks no server. "
+			"The exit status is 0 whatever the verdict: `neonferry verify` gave that.",
 		.examples = "neonferry report report --report /tmp/for-the-auditor",
 	},
 	[COMMAND_SCHEMA] = {

@@ -362,12 +362,13 @@ const struct opt_spec opt_table[OPT_N] = {
 	[OPT_ID_MARGIN] = {
 		.name = "margin", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
 		.value = "SHARE", .preset = "0.01",
-		.help = "How much lower the target's recall may be than the source's.",
+		.help = "How much lower the target's recall may be than the source's; below 1.",
 	},
 	[OPT_ID_MAX_LATENCY_RATIO] = {
 		.name = "max-latency-ratio", .type = OPT_TEXT, .group = OPT_GROUP_WHAT,
 		.commands = BIT(VERIFY), .value = "RATIO", .preset_text = "not judged",
-		.help = "Fail where the median search takes more than this many times the source's.",
+		.help = "Fail where the median search takes more than this many times the source's. Only with "
+			"--level search; unknown without a source.",
 	},
 	[OPT_ID_WAIVERS] = {
 		.name = "waivers", .type = OPT_TEXT, .group = OPT_GROUP_WHAT, .commands = BIT(VERIFY),
