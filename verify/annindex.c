@@ -8,7 +8,7 @@
 
 /* Indexes of partitions that a valid one of the table above stands for are searched with it. */
 static const char index_sql[] =
-	"SELECT format('%s.%s', rn.nspname, r.relname), c.relname, m.amname, o.opcname,"
+	"SELECT r.oid, c.relname, m.amname, o.opcname,"
 	" CASE WHEN i.indkey[0] = 0 THEN pg_get_indexdef(c.oid, 1, true)"
 	"  ELSE (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = t.oid"
 	"   AND a.attnum = i.indkey[0]) END,"
@@ -27,7 +27,7 @@ static const char index_sql[] =
 	" WHERE m.amname IN ('hnsw', 'ivfflat') AND i.indisvalid"
 	" AND NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_index above ON above.indexrelid ="
 	" h.inhparent AND above.indisvalid WHERE h.inhrelid = c.oid)"
-	" ORDER BY 1, 5, 4, 2";
+	" ORDER BY rn.nspname, r.relname, 5, 4, 2";
 
 enum { TABLE, NAME, METHOD, CLASS, OPERAND, PREDICATE, TYPE, SCHEMA, TYPMOD, PART };
 
@@ -92,10 +92,12 @@ static int fill_end(struct annindex_end *end, const PGresult *res, int row, cons
 	return 0;
 }
 
-static const struct pair *pair_named(const struct pairs *pairs, const char *name)
+static const struct pair *pair_of(const struct pairs *pairs, enum pg_role role, const char *oid)
 {
+	uint32_t n = (uint32_t)strtoul(oid, NULL, 10);
+
 	for (int i = 0; i < pairs->n; i++)
-		if (!strcmp(pairs->pair[i].name, name))
+		if (pairs->pair[i].end[role] && pairs->pair[i].end[role]->oid == n)
 			return &pairs->pair[i];
 	return NULL;
 }
@@ -183,7 +185,7 @@ static int tell_skipped(const struct pair *p, enum pg_role role, const PGresult 
 static int take_row(struct annindex_list *l, const struct pairs *pairs, enum pg_role role,
 		    const PGresult *res, int row, json_t *checks, struct err *e)
 {
-	const struct pair *p = pair_named(pairs, PQgetvalue(res, row, TABLE));
+	const struct pair *p = pair_of(pairs, role, PQgetvalue(res, row, TABLE));
 	enum knn_metric metric;
 	const char *operator;
 	struct annindex *x;

@@ -319,8 +319,18 @@ static bool is_of_table(const char *object, const char *table)
 	       (object[len] == '\0' || object[len] == '.' || object[len] == ',');
 }
 
-void judge_soften(json_t *checks, const char *group, const char *table, enum finding_verdict v,
-		  const char *why)
+static bool is_of_longer(const char *object, const char *table, const struct pairs *all)
+{
+	size_t len = strlen(table);
+
+	for (int i = 0; i < all->n; i++)
+		if (strlen(all->pair[i].name) > len && is_of_table(object, all->pair[i].name))
+			return true;
+	return false;
+}
+
+void judge_soften(json_t *checks, const struct pairs *all, const char *group, const char *table,
+		  enum finding_verdict v, const char *why)
 {
 	json_t *check;
 	size_t i;
@@ -328,10 +338,11 @@ void judge_soften(json_t *checks, const char *group, const char *table, enum fin
 	json_array_foreach(checks, i, check)
 	{
 		const char *sentence = json_string_value(json_object_get(check, "sentence"));
+		const char *object = json_string_value(json_object_get(check, "object"));
 
 		if (strcmp(json_string_value(json_object_get(check, "group")), group) != 0 ||
 		    strcmp(json_string_value(json_object_get(check, "verdict")), "fail") != 0 ||
-		    !is_of_table(json_string_value(json_object_get(check, "object")), table))
+		    !is_of_table(object, table) || is_of_longer(object, table, all))
 			continue;
 		json_object_set_new(check, "was", json_string("fail"));
 		json_object_set_new(check, "sentence", json_sprintf("%s; %s", sentence, why));

@@ -27,10 +27,11 @@ json_t *judge_table(const struct judge_input *in, json_t *checks, bool *ret_diff
 
 /*
  * Where rows are written meanwhile, numbers and digests of two moments differ though no row does:
- * makes the failed findings of one table in one group `v`, and adds why.
+ * makes the failed findings of one table in one group `v`, and adds why. all: for names with dots,
+ * such as that of the table "items.old", which is no part of the table items.
  */
-void judge_soften(json_t *checks, const char *group, const char *table, enum finding_verdict v,
-		  const char *why);
+void judge_soften(json_t *checks, const struct pairs *all, const char *group, const char *table,
+		  enum finding_verdict v, const char *why);
 
 /*
  * Applies the waivers to the findings: a failing finding whose group and object match (object may

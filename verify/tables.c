@@ -187,7 +187,7 @@ static void settle_counts(const struct verification *v, const struct content *c,
 	if (!s->has_tally || !t->has_tally || !s->has_count || !t->has_count ||
 	    s->count == t->count)
 		return;
-	judge_soften(v->checks, "counts", c->pair->name, FINDING_WARNING,
+	judge_soften(v->checks, &v->pairs, "counts", c->pair->name, FINDING_WARNING,
 		     "its digest, read at another moment, is the same");
 	json_object_set_new(row, "verdict", json_string("settled"));
 }
@@ -303,10 +303,10 @@ static void settle(const struct verification *v, const struct suspect *s)
 		return;
 	}
 	json_object_set_new(s->row, "verdict", json_string(moving ? "moving" : "settled"));
-	judge_soften(v->checks, "counts", s->p->name, moving ? FINDING_UNKNOWN : FINDING_WARNING,
-		     why);
-	judge_soften(v->checks, "digest", s->p->name, moving ? FINDING_UNKNOWN : FINDING_WARNING,
-		     why);
+	judge_soften(v->checks, &v->pairs, "counts", s->p->name,
+		     moving ? FINDING_UNKNOWN : FINDING_WARNING, why);
+	judge_soften(v->checks, &v->pairs, "digest", s->p->name,
+		     moving ? FINDING_UNKNOWN : FINDING_WARNING, why);
 }
 
 static json_t *differences_json(const struct verification *v, const struct suspect *s)
@@ -552,7 +552,8 @@ static void soften(const struct verification *v, const char *group, const json_t
 
 	if (moving || (verdict && (!strcmp(verdict, "identical") ||
 				   !strcmp(verdict, "equivalent") || !strcmp(verdict, "settled"))))
-		judge_soften(v->checks, group, name, moving ? FINDING_UNKNOWN : FINDING_WARNING,
+		judge_soften(v->checks, &v->pairs, group, name,
+			     moving ? FINDING_UNKNOWN : FINDING_WARNING,
 			     "the numbers are of two moments, and rows are written meanwhile");
 }
 

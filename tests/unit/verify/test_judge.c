@@ -79,6 +79,28 @@ static void a_waiver_without_object_waives_nothing(void **state)
 	json_decref(waivers);
 }
 
+static void a_table_whose_name_has_a_dot_is_no_part_of_another(void **state)
+{
+	struct pair two[] = { { .name = (char[]){ "public.items" } },
+			      { .name = (char[]){ "public.items.old" } } };
+	const struct pairs all = { .n = 2, .pair = two };
+	json_t *checks = json_array();
+
+	(void)state;
+	finding_add(checks, "digest", "public.items", FINDING_FAIL, "the contents differ");
+	finding_add(checks, "digest", "public.items, collection c1", FINDING_FAIL,
+		    "other contents");
+	finding_add(checks, "digest", "public.items.v in c1", FINDING_FAIL, "fewer");
+	finding_add(checks, "digest", "public.items.old", FINDING_FAIL, "the contents differ");
+	finding_add(checks, "digest", "public.items.old.v in c1", FINDING_FAIL, "fewer");
+	judge_soften(checks, &all, "digest", "public.items", FINDING_WARNING, "seen equal later");
+	assert_int_equal(finding_count(checks, "digest", FINDING_WARNING), 3);
+	assert_int_equal(finding_count(checks, "digest", FINDING_FAIL), 2);
+	judge_soften(checks, &all, "digest", "public.items.old", FINDING_WARNING, "so was this");
+	assert_int_equal(finding_count(checks, "digest", FINDING_FAIL), 0);
+	json_decref(checks);
+}
+
 static void vectors_are_read_from_text(void **state)
 {
 	float *v = NULL;
@@ -159,6 +181,7 @@ int main(void)
 		cmocka_unit_test(nothing_looked_at_is_not_green),
 		cmocka_unit_test(a_waiver_counts_until_its_day),
 		cmocka_unit_test(a_waiver_without_object_waives_nothing),
+		cmocka_unit_test(a_table_whose_name_has_a_dot_is_no_part_of_another),
 		cmocka_unit_test(vectors_are_read_from_text),
 		cmocka_unit_test(answers_agree_up_to_ties_and_rounding),
 		cmocka_unit_test(names_cannot_break_out_of_a_report),
