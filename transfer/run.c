@@ -65,7 +65,7 @@ void run_free(struct run *r)
 	for (int i = 0; i < r->rounds; i++)
 		stop_done(&r->engine_stops[i]);
 	stop_done(&r->stop);
-	if (r->dir.identity) {
+	if (r->owns_lists) {
 		free((void *)(uintptr_t)r->settings.tables);
 		free((void *)(uintptr_t)r->settings.excluded);
 		free((void *)(uintptr_t)r->settings.collections);

@@ -154,8 +154,10 @@ static int read_identity(struct rundir *d, struct err *e)
 	if (file_read_json(file, &d->identity, e) < 0)
 		return -1;
 	name = json_string_value(json_object_get(d->identity, "run"));
-	if (!name || !ledger_run_name_ok(name))
-		return err_set(e, ERR_DISK, "%s names no run", file);
+	if (!name || !ledger_run_name_ok(name)) {
+		err_set(e, ERR_DISK, "%s names no run", file);
+		return err_hint(e, "put the file of that run back, or name another folder");
+	}
 	(void)snprintf(d->name, sizeof(d->name), "%s", name);
 	return 0;
 }

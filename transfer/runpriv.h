@@ -31,6 +31,7 @@ struct run {
 	int64_t generation;
 	struct ddl_spare spare;
 	struct run_index *index; /* what is built while tables are loaded, or NULL */
+	bool owns_lists;         /* the lists of the settings are ours, not the caller's */
 	bool is_new, written, had_source;
 	json_t *facts;
 };

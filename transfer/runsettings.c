@@ -115,6 +115,9 @@ int run_take_identity(struct run *r, struct err *e)
 	const json_t *j = r->dir.identity;
 	struct run_settings *s = &r->settings;
 
+	s->tables = s->excluded = s->collections = s->collection_columns = s->halfvec = NULL;
+	s->n_tables = s->n_excluded = s->n_collections = s->n_collection_columns = s->n_halfvec = 0;
+	r->owns_lists = true;
 	s->schema = json_is_true(json_object_get(j, "schema"));
 	s->data = json_is_true(json_object_get(j, "data"));
 	s->post = json_is_true(json_object_get(j, "post"));

@@ -109,6 +109,13 @@ class CommandLine(Case):
         with open(os.path.join(self.dir, "notes.txt"), encoding="utf-8") as f:
             self.assertEqual(f.read(), "mine")
 
+    def test_run_folder_whose_run_has_no_name(self):
+        os.mkdir(self.dir)
+        with open(os.path.join(self.dir, "run.json"), "w", encoding="utf-8") as f:
+            f.write("{}")
+        for options in ((), ("--table", "a", "--exclude-table", "b")):
+            self.check(self.run_it(*options), REFUSED, "run.json names no run")
+
     def test_a_run_that_is_not_there(self):
         self.check(neonferry("resume", self.dir), USAGE, re.escape(self.dir))
         self.check(neonferry("status", self.dir), USAGE, re.escape(self.dir))
