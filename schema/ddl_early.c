@@ -120,18 +120,6 @@ static void add_take_back(const struct ddl_post *p, int i, struct text *sql)
 	text_addf(sql, " AND seq = %d; ", entry->dump_id);
 }
 
-static int check_fence(const struct ddl_session *s, struct err *e)
-{
-	AUTO_TEXT struct text sql = TEXT_INIT;
-	AUTO(free) char *generation = NULL;
-
-	text_add(&sql, "SELECT ");
-	ledger_fence(&sql, s->d->run, s->d->generation);
-	if (text_check(&sql, e) < 0 || pg_value(s->pg, text_str(&sql), &generation, e) < 0)
-		return -1;
-	return generation ? 0 : err_set(e, ERR_RESUME, "another process took this run over");
-}
-
 static int take_back_work(struct ddl_session *s, void *ctx, struct err *e)
 {
 	struct taking *t = ctx;
@@ -150,7 +138,8 @@ static int take_back_work(struct ddl_session *s, void *ctx, struct err *e)
 		}
 	if (t->n == 0)
 		return 0;
-	if (text_check(&sql, e) == 0 && pg_begin(s->pg, "", e) == 0 && check_fence(s, e) == 0 &&
+	if (text_check(&sql, e) == 0 && pg_begin(s->pg, "", e) == 0 &&
+	    ledger_check_fence(s->pg, s->d->run, s->d->generation, e) == 0 &&
 	    pg_exec(s->pg, text_str(&sql), e) == 0 && pg_commit(s->pg, e) == 0)
 		return 0;
 	if (s->pg && pg_is_alive(s->pg))

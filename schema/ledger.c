@@ -305,6 +305,18 @@ void ledger_fence(struct text *sql, const char *run, int64_t generation)
 	text_addf(sql, " AND generation = %lld FOR SHARE)", (long long)generation);
 }
 
+int ledger_check_fence(struct pg *target, const char *run, int64_t generation, struct err *e)
+{
+	AUTO_TEXT struct text sql = TEXT_INIT;
+	AUTO(free) char *found = NULL;
+
+	text_add(&sql, "SELECT ");
+	ledger_fence(&sql, run, generation);
+	if (text_check(&sql, e) < 0 || pg_value(target, text_str(&sql), &found, e) < 0)
+		return -1;
+	return found ? 0 : stale(e);
+}
+
 int ledger_explain(struct err *e)
 {
 	if (strcmp(e->sqlstate, "23502") == 0 && strstr(e->text, "\"generation\""))

@@ -62,6 +62,13 @@ int ledger_set_state(struct pg *target, const char *run, int64_t generation, con
 void ledger_fence(struct text *sql, const char *run, int64_t generation);
 
 /*
+ * The fence alone, for a transaction whose statements do not carry it: holds the run's row until the
+ * transaction's end, so that no takeover can come between. ERR_RESUME when stale.
+ */
+int ledger_check_fence(struct pg *target, const char *run, int64_t generation,
+		       struct err *e) MUST_CHECK;
+
+/*
  * Call it on the error of a statement that carried the fence: a stale generation becomes ERR_RESUME
  * with a sentence for people; any other error stays as it is. Returns -1.
  */

@@ -422,6 +422,7 @@ static int remove_gone(struct load *l, struct err *e)
 	if (sql.len == 0)
 		return 0;
 	if (text_check(&sql, e) == 0 && pg_begin(l->pg, "", e) == 0 &&
+	    ledger_check_fence(l->pg, l->j->run, l->j->generation, e) == 0 &&
 	    pg_exec(l->pg, text_str(&sql), e) == 0 && pg_commit(l->pg, e) == 0)
 		return 0;
 	pg_rollback(l->pg);

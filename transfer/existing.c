@@ -349,6 +349,7 @@ static int act(const struct existing *x, struct plan_table *t, bool holds, struc
 	if (!to)
 		return err_set(e, ERR_INTERNAL, "table %s is not in the target's catalog", t->target_qname);
 	if (!holds) {
+		t->already_there = false; /* also where it was emptied since it was planned */
 		add_relation(x, t, "empty", &before, sql);
 		return 0;
 	}
@@ -389,27 +390,13 @@ static const json_t *known_relation(const json_t *relations, const struct plan_t
 	return NULL;
 }
 
-/* Inside a transaction: holds the run's row until its end, so that no takeover can come between. */
-static int check_fence(const struct existing *x, struct err *e)
-{
-	AUTO_TEXT struct text sql = TEXT_INIT;
-	AUTO(free) char *generation = NULL;
-
-	text_add(&sql, "SELECT ");
-	ledger_fence(&sql, x->run, x->generation);
-	if (pg_value(x->target, text_str(&sql), &generation, e) < 0)
-		return -1;
-	if (generation)
-		return 0;
-	return err_set(e, ERR_RESUME, "another process took this run over");
-}
-
 static int commit(const struct existing *x, const struct plan *p, const bool *emptied,
 		  const struct text *sql, struct err *e)
 {
 	if (text_check(sql, e) < 0)
 		return -1;
-	if (pg_begin(x->target, "", e) == 0 && check_fence(x, e) == 0 &&
+	if (pg_begin(x->target, "", e) == 0 &&
+	    ledger_check_fence(x->target, x->run, x->generation, e) == 0 &&
 	    (!emptied || check_cascades(x, p, emptied, false, e) == 0) &&
 	    pg_exec(x->target, text_str(sql), e) == 0 && pg_commit(x->target, e) == 0)
 		return 0;
