@@ -60,13 +60,17 @@ static int check_key(struct pg *target, const struct cascade *c, const PGresult 
 		     struct err *e)
 {
 	AUTO(pgresult) PGresult *met = NULL;
+	AUTO_TEXT struct text sql = TEXT_INIT;
 	const char *table = PQgetvalue(res, row, TABLE);
 
 	if (c->lock && pg_execf(target, e, "LOCK TABLE %s IN SHARE MODE", table) < 0)
 		return err_note(e, "looking for rows of %s that refer to %s", table, c->relation);
-	if (pg_queryf(target, &met, e,
-		      "SELECT EXISTS (SELECT FROM (SELECT * %s) AS nf_to JOIN %s AS nf_by ON %s)",
-		      c->rows, table, PQgetvalue(res, row, MEET)) < 0)
+	text_addf(&sql, "SELECT EXISTS (SELECT FROM (SELECT * %s) AS nf_to JOIN %s AS nf_by ON %s",
+		  c->rows, table, PQgetvalue(res, row, MEET));
+	if (c->removed)
+		text_addf(&sql, " WHERE NOT (%s)", c->removed);
+	text_add(&sql, ")");
+	if (text_check(&sql, e) < 0 || pg_query(target, text_str(&sql), &met, e) < 0)
 		return err_note(e, "looking for rows of %s that refer to %s", table, c->relation);
 	return strcmp(PQgetvalue(met, 0, 0), "t") == 0 ? refuse(c, res, row, e) : 0;
 }

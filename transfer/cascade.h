@@ -1,5 +1,5 @@
 /*
- * cascade - rows of other tables that would go, or change, with rows that are removed here.
+ * cascade - other rows that would go, or change, with rows that are removed here.
  *
  * A DELETE reaches them by foreign keys ON DELETE CASCADE, SET NULL or SET DEFAULT, and says
  * nothing. Whoever removes rows from the target looks here first: what a run did not bring, it does
@@ -13,6 +13,7 @@
 struct cascade {
 	const char *relation; /* SQL name of the table */
 	const char *rows;     /* SQL: "FROM ONLY t WHERE ...", those that are removed */
+	const char *removed; /* SQL: true of a row nf_by that is removed with them; NULL: none is */
 	const char *doing;    /* for the message: "emptying" */
 	const char *hint;
 	/* Tables whose rows may be reached, for they are removed as well: SQL names, borrowed. */

@@ -391,10 +391,10 @@ static int refuse_new_pages(const struct verdicts *v, struct err *e)
 static int withdraw_chunks(struct reproof *rp, const char *relation, const struct text *ids,
 			   uint64_t rows, struct err *e)
 {
-	AUTO_TEXT struct text chunks = TEXT_INIT, fence = TEXT_INIT;
-	AUTO(free) char *generation = NULL;
+	AUTO_TEXT struct text chunks = TEXT_INIT;
 	struct withdraw w = {
-		.relation = relation,
+		.relations = &relation,
+		.n_relations = 1,
 		.doing = "reading changed rows again of",
 		.hint = "remove those rows, or drop the constraint in the target, then resume",
 	};
@@ -404,14 +404,9 @@ static int withdraw_chunks(struct reproof *rp, const char *relation, const struc
 	text_add_literal(&chunks, rp->run);
 	text_addf(&chunks, " AND chunk IN (%s)", text_str(ids));
 	w.chunks = text_str(&chunks);
-	text_add(&fence, "SELECT ");
-	ledger_fence(&fence, rp->run, rp->generation);
 	if (text_check(&chunks, e) < 0 || pg_begin(rp->target, "", e) < 0 ||
-	    pg_value(rp->target, text_str(&fence), &generation, e) < 0)
-		return -1;
-	if (!generation)
-		return err_set(e, ERR_RESUME, "another process took this run over");
-	if (withdraw_rows(rp->target, &w, &gone, e) < 0)
+	    ledger_check_fence(rp->target, rp->run, rp->generation, e) < 0 ||
+	    withdraw_rows(rp->target, &w, &gone, e) < 0)
 		return -1;
 	if (gone != rows) {
 		err_set(e, ERR_RESUME, "target: %" PRIu64 " rows of %s were to be withdrawn, but %" PRIu64

@@ -244,104 +244,143 @@ int run_abort_list(const char *dir, const struct conn *target, json_t **ret, str
 	return rc;
 }
 
-static bool exists(struct pg *pg, const char *relation)
+/*
+ * 1 while chunks of this relation are in the ledger and it is there: its rows were not removed yet. 0
+ * where nothing is left of it, which no failure to ask may be taken for.
+ */
+static int is_left(struct pg *pg, const char *run, const char *relation, struct err *e)
 {
 	AUTO_TEXT struct text sql = TEXT_INIT;
 	AUTO(free) char *there = NULL;
-	struct err ignored = ERR_INIT;
-
-	text_add(&sql, "SELECT pg_catalog.to_regclass(");
-	text_add_literal(&sql, relation);
-	text_add(&sql, ")");
-	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
-}
-
-/* Chunks of this relation are still in the ledger: its rows were not removed yet. */
-static bool is_listed(struct pg *pg, const char *run, const char *relation)
-{
-	AUTO_TEXT struct text sql = TEXT_INIT;
-	AUTO(free) char *there = NULL;
-	struct err ignored = ERR_INIT;
 
 	text_add(&sql, "SELECT 1 FROM neonferry.chunk WHERE run = ");
 	text_add_literal(&sql, run);
 	text_add(&sql, " AND relation = ");
 	text_add_literal(&sql, relation);
-	text_add(&sql, " LIMIT 1");
-	return pg_value(pg, text_str(&sql), &there, &ignored) == 0 && there;
+	text_add(&sql, " AND pg_catalog.to_regclass(relation) IS NOT NULL LIMIT 1");
+	if (text_check(&sql, e) < 0 || pg_value(pg, text_str(&sql), &there, e) < 0)
+		return err_note(e, "reading the ledger of run %s", run);
+	return there != NULL;
 }
 
-/* One relation's rows of this run, all of them still as they were loaded. */
-static int delete_rows(struct pg *pg, const char *run, const char *relation, uint64_t rows,
-		       struct err *e)
+/* Relations of the list that still hold rows of the run, and how many; malloc'ed. */
+struct left {
+	const char **names;
+	uint64_t *rows;
+	int n;
+};
+
+static void auto_left(struct left *l)
 {
-	AUTO_TEXT struct text chunks = TEXT_INIT;
-	struct withdraw w = {
-		.relation = relation,
-		.doing = "removing the run's rows from",
-		.hint = "remove those rows yourself, drop the constraint, or keep the run's rows "
-			"with --keep-data",
-	};
-	uint64_t gone = 0;
-
-	text_add(&chunks, "run = ");
-	text_add_literal(&chunks, run);
-	text_add(&chunks, " AND relation = ");
-	text_add_literal(&chunks, relation);
-	w.chunks = text_str(&chunks);
-	if (text_check(&chunks, e) < 0 || pg_begin(pg, "", e) < 0 ||
-	    withdraw_rows(pg, &w, &gone, e) < 0)
-		return -1;
-	if (gone != rows) {
-		err_set(e, ERR_TARGET, "target: the run loaded %" PRIu64 " rows into %s, but only %" PRIu64
-				       " of them are unchanged", rows, relation, gone);
-		return err_hint(e, "somebody worked on them since: keep them with --keep-data, or remove them "
-				   "yourself");
-	}
-	return pg_commit(pg, e);
+	free(l->names);
+	free(l->rows);
 }
 
-/* One pass; *ret_left counts the tables whose rows other tables still refer to. */
-static int abort_rows_once(struct pg *pg, const char *run, const json_t *list, int *ret_left,
-			   struct err *e)
+static int list_left(struct pg *pg, const char *run, const json_t *list, struct left *ret,
+		     struct err *e)
 {
 	const json_t *item;
 	size_t i;
 
-	*ret_left = 0;
-	json_array_foreach(list, i, item) {
+	ret->names = calloc(json_array_size(list) + 1, sizeof(*ret->names));
+	ret->rows = calloc(json_array_size(list) + 1, sizeof(*ret->rows));
+	if (!ret->names || !ret->rows)
+		return err_nomem(e);
+	json_array_foreach(list, i, item)
+	{
 		const char *type = json_string_value(json_object_get(item, "type"));
 		const char *name = json_string_value(json_object_get(item, "name"));
-		uint64_t rows = (uint64_t)json_integer_value(json_object_get(item, "rows"));
+		int left = type && strcmp(type, "rows") == 0 ? is_left(pg, run, name, e) : 0;
 
-		if (!type || strcmp(type, "rows") != 0 || !exists(pg, name))
-			continue;
-		*e = ERR_INIT;
-		if (!is_listed(pg, run, name) || delete_rows(pg, run, name, rows, e) == 0)
-			continue;
-		pg_rollback(pg);
-		err_note(e, "removing the rows of run %s from %s", run, name);
-		if (strcmp(e->sqlstate, "23503") != 0 && e->kind != ERR_REFUSED)
+		if (left < 0)
 			return -1;
-		(*ret_left)++;
+		if (left == 0)
+			continue;
+		ret->names[ret->n] = name;
+		ret->rows[ret->n++] = (uint64_t)json_integer_value(json_object_get(item, "rows"));
 	}
 	return 0;
 }
 
-/* Rows that are referred to go after those that refer to them: again, until a pass helps no more. */
+static int check_gone(const struct left *l, int first, int n, const uint64_t *gone, struct err *e)
+{
+	for (int i = 0; i < n; i++) {
+		if (gone[i] == l->rows[first + i])
+			continue;
+		err_set(e, ERR_TARGET,
+			"target: the run loaded %" PRIu64 " rows into %s, but only %" PRIu64
+			" of them are unchanged",
+			l->rows[first + i], l->names[first + i], gone[i]);
+		return err_hint(
+			e,
+			"somebody worked on them since: keep them with --keep-data, or remove them "
+			"yourself");
+	}
+	return 0;
+}
+
+/* The run's rows in n relations, all of them still as they were loaded, in one transaction. */
+static int delete_rows(struct pg *pg, const char *run, const struct left *l, int first, int n,
+		       struct err *e)
+{
+	AUTO_TEXT struct text chunks = TEXT_INIT;
+	AUTO(free) uint64_t *gone = calloc((size_t)n + 1, sizeof(*gone));
+	struct withdraw w = {
+		.relations = l->names + first,
+		.n_relations = n,
+		.doing = "removing the run's rows from",
+		.hint = "remove those rows yourself, drop the constraint, or keep the run's rows "
+			"with --keep-data",
+	};
+
+	if (!gone)
+		return err_nomem(e);
+	text_add(&chunks, "run = ");
+	text_add_literal(&chunks, run);
+	w.chunks = text_str(&chunks);
+	if (text_check(&chunks, e) == 0 && pg_begin(pg, "", e) == 0 &&
+	    withdraw_rows(pg, &w, gone, e) == 0 && check_gone(l, first, n, gone, e) == 0 &&
+	    pg_commit(pg, e) == 0)
+		return 0;
+	pg_rollback(pg);
+	return err_note(e, "removing the rows of run %s from %s%s", run, l->names[first],
+			n > 1 ? " and tables that refer to it" : "");
+}
+
+/* One relation after another; those whose rows others still refer to are left for the next pass. */
+static int abort_each(struct pg *pg, const char *run, const struct left *l, struct err *e)
+{
+	for (int i = 0; i < l->n; i++) {
+		struct err tried = ERR_INIT;
+
+		if (delete_rows(pg, run, l, i, 1, &tried) == 0 ||
+		    strcmp(tried.sqlstate, "23503") == 0 || tried.kind == ERR_REFUSED)
+			continue;
+		*e = tried;
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Rows that are referred to go after those that refer to them: again, until a pass helps no more.
+ * What is left then refers to one another, and goes at once, or says why it cannot.
+ */
 static int abort_rows(struct pg *pg, const char *run, const json_t *list, struct err *e)
 {
-	int left = INT_MAX, before;
+	for (int before = INT_MAX;;) {
+		AUTO(left) struct left l = { 0 };
 
-	do {
-		before = left;
-		if (abort_rows_once(pg, run, list, &left, e) < 0)
+		if (list_left(pg, run, list, &l, e) < 0)
 			return -1;
-	} while (left > 0 && left < before);
-	if (left > 0)
-		return -1;
-	*e = ERR_INIT;
-	return 0;
+		if (l.n == 0)
+			return 0;
+		if (l.n == before)
+			return delete_rows(pg, run, &l, 0, l.n, e);
+		before = l.n;
+		if (abort_each(pg, run, &l, e) < 0)
+			return -1;
+	}
 }
 
 static int abort_run(struct run *r, bool keep_data, struct err *e)

@@ -396,6 +396,45 @@ class Neighbours(Pair):
         self.assertEqual(done.status, 0, done.text)
         self.assertEqual(self.here("SELECT count(*) FROM x UNION ALL SELECT count(*) FROM y"), [["0"], ["0"]])
 
+    def abort(self):
+        return neonferry("abort", self.folder("%s-%d" % (self.db, self.runs)), "--target", self.target.uri(self.db), "--yes")
+
+    def test_abort_says_what_it_could_not_remove_also_where_the_rest_went(self):
+        self.parents()
+        self.both("CREATE TABLE zz (id int)")
+        self.there("INSERT INTO zz VALUES (1)")
+        self.assertEqual(self.run_it("--data-only", "--table", "x", "--table", "zz").status, 0)
+        self.here("INSERT INTO y VALUES (999, 5)")
+        done = self.abort()
+        self.assertEqual(done.status, 3, done.text)
+        self.assertIn("would reach rows of public.y", done.err)
+
+    def test_abort_removes_rows_that_refer_to_one_another(self):
+        self.both("""CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree ON DELETE CASCADE, beside int REFERENCES tree ON DELETE SET NULL);
+            CREATE TABLE p (id int PRIMARY KEY, up int REFERENCES p ON DELETE CASCADE) PARTITION BY RANGE (id);
+            CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);
+            CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE);
+            ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b ON DELETE SET NULL""")
+        self.there("""INSERT INTO tree SELECT i, nullif(i / 3, 0), nullif(i - 1, 0) FROM generate_series(1, 300) i;
+            INSERT INTO p SELECT i, CASE WHEN i < 150 THEN i + 50 ELSE i - 140 END FROM generate_series(1, 199) i;
+            INSERT INTO a SELECT i, NULL FROM generate_series(1, 50) i; INSERT INTO b SELECT i, i FROM generate_series(1, 50) i;
+            UPDATE a SET b = id""")
+        self.here("INSERT INTO tree VALUES (0, 0, 0); INSERT INTO a VALUES (0, NULL); INSERT INTO b VALUES (0, 0)")
+        count = "SELECT (SELECT count(*) FROM tree), (SELECT count(*) FROM p), (SELECT count(*) FROM a), (SELECT count(*) FROM b)"
+        done = self.run_it("--data-only", "--on-existing", "append")
+        self.assertEqual(done.status, 0, done.text[-2000:])
+        self.assertEqual(self.here(count), [["301", "199", "51", "51"]])
+        # A row of another that would go with them is still in the way.
+        self.here("INSERT INTO tree VALUES (-1, 7, NULL)")
+        done = self.abort()
+        self.assertEqual(done.status, 3, done.text)
+        self.assertIn("would reach rows of public.tree, by its foreign key tree_up_fkey", done.err)
+        self.assertEqual(self.here("SELECT count(*) FROM tree"), [["302"]])
+        self.here("DELETE FROM tree WHERE id = -1")
+        done = self.abort()
+        self.assertEqual(done.status, 0, done.text)
+        self.assertEqual(self.here(count), [["1", "0", "1", "1"]])
+
     def test_what_another_run_set_aside_is_asked_for(self):
         self.there("CREATE TABLE a (id int PRIMARY KEY, c text); CREATE INDEX a_c ON a (c); "
                    "INSERT INTO a SELECT i, i FROM generate_series(1, 100) i")
