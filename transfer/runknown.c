@@ -189,6 +189,8 @@ static int is_whole(struct run *r, struct chunk *c)
 		registry_mark_whole(r->known, c);
 		return 1;
 	}
+	if (!spill_is_damage(&why))
+		return 0;
 	if (!registry_drop_found(r->known, c))
 		return 1; /* loaded in the meantime */
 	spill_put_aside(r->dir.spill, c);

@@ -301,8 +301,8 @@ static int send_chunk(struct sender *s, const struct chunk *c, struct err *e)
 
 /* --- chunk by chunk --- */
 
-/* 1: the bytes are there. 0: the file does not check; its chunk is a gap again and will be reread. */
-static int bring_back(struct sender *s, struct chunk *c)
+/* 1: the bytes are there. 0: the file does not check; its chunk is a gap again and will be reread. -1. */
+static int bring_back(struct sender *s, struct chunk *c, struct err *e)
 {
 	struct err why = ERR_INIT;
 
@@ -311,6 +311,10 @@ static int bring_back(struct sender *s, struct chunk *c)
 	c->shelf = s->g->shelf;
 	if (spill_read_data(s->g->spill_dir, s->g->run, s->g->settings->spill_key, c, &why) == 0)
 		return 1;
+	if (!spill_is_damage(&why)) {
+		*e = why;
+		return -1;
+	}
 	registry_remove(s->g->known, c);
 	spill_put_aside(s->g->spill_dir, c);
 	atomic_fetch_sub(&s->g->progress->spill_bytes, c->file_bytes);
@@ -348,8 +352,10 @@ static void count_loaded(struct engine *g, const struct chunk *c)
 
 static int deliver(struct sender *s, struct chunk *c, struct err *e)
 {
-	if (bring_back(s, c) == 0)
-		return 0;
+	int there = bring_back(s, c, e);
+
+	if (there <= 0)
+		return there;
 	if (send_chunk(s, c, e) < 0 ||
 	    registry_add(s->g->known, c, c->file_bytes > 0, true, e) < 0)
 		return -1;

@@ -83,6 +83,12 @@ int spill_scan(const char *dir, const char *run, const struct seal_key *key, str
 	       int *ret_n, void (*damaged)(void *ctx, const char *file, const struct err *why),
 	       void *ctx, struct err *e) MUST_CHECK;
 
+/*
+ * Whether an error of reading tells of the file (its chunk must be read again), or of this process and
+ * its machine, which ran out of memory or descriptors: the file may be sound.
+ */
+bool spill_is_damage(const struct err *why);
+
 /* How many files there are, and their bytes, without reading them. */
 void spill_count_files(const char *dir, int *ret_n, uint64_t *ret_bytes);
 

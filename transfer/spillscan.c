@@ -62,6 +62,12 @@ static bool is_chunk(const char *name)
 	return len > suffix && !strcmp(name + len - suffix, SPILL_SUFFIX);
 }
 
+bool spill_is_damage(const struct err *why)
+{
+	return why->kind == ERR_DISK && why->sys_errno != EMFILE && why->sys_errno != ENFILE &&
+	       why->sys_errno != ENOMEM;
+}
+
 static int scan_one(struct scan *s, const char *name, struct err *e)
 {
 	struct err why = ERR_INIT;
@@ -73,7 +79,7 @@ static int scan_one(struct scan *s, const char *name, struct err *e)
 		return keep(s, c, e);
 	if (why.sys_errno == ENOENT) /* loaded and removed while we looked */
 		return 0;
-	if (why.kind != ERR_DISK) {
+	if (!spill_is_damage(&why)) {
 		*e = why;
 		return -1;
 	}

@@ -1,5 +1,7 @@
 #include "spill_parts.h"
 
+#include <sys/resource.h>
+
 struct seen {
 	int n;
 	char names[8][CHUNK_ID_LEN + 8];
@@ -222,6 +224,38 @@ static void a_second_writing_replaces_the_first(void **state)
 	assert_int_equal(entries(), 1);
 }
 
+/* Sound files of a process that has no descriptor left must not be put aside as damaged. */
+static void without_descriptors_no_file_is_taken_for_damaged(void **state)
+{
+	AUTO(chunk) struct chunk *c = chunk_of(5000, 20);
+	struct rlimit before, tight;
+	struct chunk **found = NULL;
+	struct seen seen = { 0 };
+	struct err scan = ERR_INIT, read = ERR_INIT, gone = ERR_INIT;
+	int n, scanned, next;
+
+	(void)state;
+	write_chunk(c);
+	chunk_drop_data(c);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	next = open("/dev/null", O_RDONLY);
+	close(next);
+	tight = (struct rlimit){ .rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	scanned = spill_scan(folder, "run-1", NULL, &found, &n, note_damaged, &seen, &scan);
+	tight.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &read), -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(scanned, -1);
+	assert_int_equal(scan.sys_errno, EMFILE);
+	assert_int_equal(seen.n, 0);
+	assert_false(spill_is_damage(&read));
+	assert_int_equal(spill_remove(folder, c, &read), 0);
+	assert_int_equal(spill_read_data(folder, "run-1", NULL, c, &gone), -1);
+	assert_true(spill_is_damage(&gone));
+}
+
 static void a_chunk_without_its_data_is_not_written(void **state)
 {
 	AUTO(spill_writer) struct spill_writer *w = NULL;
@@ -248,6 +282,7 @@ int main(void)
 		IN_FOLDER(a_full_disk_is_worth_a_retry_and_leaves_nothing_behind),
 		IN_FOLDER(a_read_only_folder_is_an_error_with_a_hint_and_can_be_read),
 		IN_FOLDER(a_second_writing_replaces_the_first),
+		IN_FOLDER(without_descriptors_no_file_is_taken_for_damaged),
 		IN_FOLDER(a_chunk_without_its_data_is_not_written),
 	};
 
