@@ -188,7 +188,8 @@ static int list_ranges(struct engine *g, struct err *e)
 
 static void name_line(struct progress_line *line, const struct plan_table *t, int route)
 {
-	const struct plan_route *r = &t->routes[route];
+	static const struct plan_route none = { 0 };
+	const struct plan_route *r = t->n_routes > 0 ? &t->routes[route] : &none;
 	AUTO_TEXT struct text name = TEXT_INIT;
 
 	text_add(&name, strcmp(t->schema, "public") == 0 ? t->name : t->qname);
@@ -205,6 +206,12 @@ static void name_line(struct progress_line *line, const struct plan_table *t, in
 					: 0;
 }
 
+/* A table whose chosen collections have no rows gets its route when a later snapshot has some. */
+static int lines_of(const struct plan_table *t)
+{
+	return t->n_routes > 0 ? t->n_routes : 1;
+}
+
 /* One line a route; made once, also when the engine runs again. */
 static int make_lines(struct engine *g, struct err *e)
 {
@@ -216,7 +223,7 @@ static int make_lines(struct engine *g, struct err *e)
 		return err_nomem(e);
 	for (int i = 0; i < g->plan->n_tables; i++) {
 		g->line_of[i] = n;
-		n += g->plan->tables[i].n_routes;
+		n += lines_of(&g->plan->tables[i]);
 	}
 	if (p->lines)
 		return p->n_lines == n ? 0 : err_set(e, ERR_INTERNAL, "the plan changed its lines");
@@ -226,7 +233,7 @@ static int make_lines(struct engine *g, struct err *e)
 	for (int i = 0; i < g->plan->n_tables; i++) {
 		const struct plan_table *t = &g->plan->tables[i];
 
-		for (int r = 0; r < t->n_routes; r++)
+		for (int r = 0; r < lines_of(t); r++)
 			name_line(&p->lines[g->line_of[i] + r], t, r);
 		atomic_fetch_add(&p->rows_total, t->rows);
 		atomic_fetch_add(&p->bytes_total, t->bytes);

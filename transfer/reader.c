@@ -233,6 +233,10 @@ static int read_range(struct reader *r, int no, uint64_t from, struct err *e)
 		*e = tried;
 		forget_open_rows(r);
 		from = lanes_restart(r);
+		if (from == UINT64_MAX) { /* the last row was taken before the connection broke */
+			*e = ERR_INIT;
+			return 0;
+		}
 		if (from != before)
 			first_failure = 0, attempt = 1;
 		if (first_failure == 0)
