@@ -251,7 +251,8 @@ int holder_find(const char *dir, struct pg *pg, struct holder_info *ret, struct 
 	text_add_literal(&sql, info.snapshot);
 	if (pg_exec(pg, text_str(&sql), &tried) < 0) {
 		pg_rollback(pg);
-		if (tried.next == ERR_GIVE_UP)
+		/* Only the server knows that it is gone; a stop, say, tells nothing. */
+		if (tried.next == ERR_GIVE_UP && tried.sqlstate[0])
 			return 0;
 		*e = tried;
 		return -1;

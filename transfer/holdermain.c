@@ -208,6 +208,7 @@ static int export_snapshot(struct pg *pg, const struct task *t, json_t **ret, st
 {
 	AUTO(pgresult) PGresult *res = NULL;
 	AUTO(free) char *path = file_path(t->dir, "holder.json");
+	json_t *info;
 
 	if (!path)
 		return err_nomem(e);
@@ -215,12 +216,17 @@ static int export_snapshot(struct pg *pg, const struct task *t, json_t **ret, st
 			 "THEN '' ELSE pg_catalog.pg_current_wal_lsn()::text END, "
 			 "pg_catalog.pg_backend_pid()", &res, e) < 0)
 		return -1;
-	*ret = json_pack("{s:s, s:s, s:i, s:I, s:s}", "snapshot", PQgetvalue(res, 0, 0), "lsn",
+	info = json_pack("{s:s, s:s, s:i, s:I, s:s}", "snapshot", PQgetvalue(res, 0, 0), "lsn",
 			 PQgetvalue(res, 0, 1), "backend_pid", atoi(PQgetvalue(res, 0, 2)), "pid",
 			 (json_int_t)getpid(), "run", t->run);
-	if (!*ret)
+	if (!info)
 		return err_nomem(e);
-	return file_write_json(path, *ret, e);
+	if (file_write_json(path, info, e) < 0) {
+		json_decref(info);
+		return -1;
+	}
+	*ret = info;
+	return 0;
 }
 
 static int open_source(struct pg **ret, const struct task *t, struct err *e)
