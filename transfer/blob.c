@@ -197,7 +197,7 @@ int blob_check(const struct blob_job *j, struct pg *target, struct err *e)
 
 	if (blobfile_open(&f, j->dir, j->key, e) < 0)
 		return -1;
-	if (!f || j->existing == RUN_EXISTING_TRUNCATE)
+	if (j->existing == RUN_EXISTING_TRUNCATE)
 		return 0;
 	for (int at = 0; at < f->n; at += BATCH) {
 		int n = f->n - at < BATCH ? f->n - at : BATCH;
@@ -402,7 +402,7 @@ static int remove_gone(struct load *l, struct err *e)
 	const char *key;
 	json_t *row;
 
-	for (int i = 0; l->f && i < l->f->n; i++) {
+	for (int i = 0; i < l->f->n; i++) {
 		char oid[16];
 
 		(void)snprintf(oid, sizeof(oid), "%" PRIu32, l->f->list[i].oid);
@@ -444,7 +444,7 @@ static int load_all(struct load *l, struct err *e)
 {
 	if (remove_gone(l, e) < 0)
 		return -1;
-	for (int at = 0, n; l->f && at < l->f->n; at += n) {
+	for (int at = 0, n; at < l->f->n; at += n) {
 		n = batch_size(l->f, at);
 		if (load_batch(l, at, n, e) < 0)
 			return -1;
@@ -467,7 +467,7 @@ int blob_load(const struct blob_job *j, struct pg *target, struct err *e)
 	l->f = f;
 	if (read_known(target, j->run, &l->known, e) < 0)
 		return err_note(e, "reading the ledger of run %s", j->run);
-	if (f)
+	if (f->n > 0)
 		event_emit(j->events, EVENT_INFO, "blob.load", NULL, "loading %d large objects",
 			   f->n);
 	rc = load_all(l, e);
@@ -484,14 +484,14 @@ int blob_prove(const struct blob_job *j, struct pg *target, int64_t *ret_n, int6
 
 	if (blobfile_open(&f, j->dir, j->key, e) < 0)
 		return -1;
-	for (int at = 0, n; f && at < f->n; at += n) {
+	for (int at = 0, n; at < f->n; at += n) {
 		n = f->n - at < BATCH ? f->n - at : BATCH;
 		if (hash_batch(target, f->list + at, n, there, e) < 0)
 			return -1;
 		for (int i = 0; i < n; i++)
 			wrong += strcmp(there[i], f->list[at + i].sha256) != 0;
 	}
-	*ret_n = f ? f->n : 0;
+	*ret_n = f->n;
 	*ret_wrong = wrong;
 	return 0;
 }

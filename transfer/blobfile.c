@@ -143,12 +143,13 @@ int blobfile_open(struct blobfile **ret, const char *dir, const struct seal_key 
 	char *index = file_path(dir, BLOBFILE_INDEX), *data = file_path(dir, BLOBFILE_DATA);
 	AUTO(blobfile) struct blobfile *f = calloc(1, sizeof(*f));
 
+	if (f)
+		f->fd = -1;
 	if (!index || !data || !f)
 		return err_nomem(e);
-	f->fd = -1;
 	if (!file_exists(index)) {
-		*ret = NULL;
-		return 0;
+		err_set(e, ERR_DISK, "%s is missing", index);
+		return err_hint(e, "put it back, or begin a new run in another folder");
 	}
 	if (read_index(f, index, e) < 0)
 		return -1;
@@ -351,10 +352,6 @@ int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment, stru
 
 int blobwriter_finish(struct blobwriter *w, struct err *e)
 {
-	if (json_array_size(w->index) == 0) {
-		(void)unlink(w->data_path);
-		return 0;
-	}
 	if (w->seal && flush_block(w, e) < 0)
 		return -1;
 	if (fflush(w->file) != 0 || fdatasync(fileno(w->file)) != 0)

@@ -8,7 +8,7 @@
  * With a key the data is sealed (seal.h) in blocks of 64 kB: "NFBLOBS2", salt, check value, then
  * the blocks, each with its tag and bound to its place. The index stays readable.
  *
- * A database without large objects has neither file.
+ * A database without large objects has an empty list, so that one that was lost is not taken for it.
  *
  * INVARIANT	Entries are sorted by oid.
  * OWNER	blobfile_free(), blobwriter_free().
@@ -39,8 +39,7 @@ struct blobfile {
 	uint64_t block_no;
 };
 
-/* *ret is NULL where the folder has none. ERR_DISK: damaged, or not sealed with this key (or NULL).
- */
+/* ERR_DISK: not there, damaged, or not sealed with this key (or NULL). */
 int blobfile_open(struct blobfile **ret, const char *dir, const struct seal_key *key,
 		  struct err *e) MUST_CHECK;
 void blobfile_free(struct blobfile *f);
@@ -58,7 +57,7 @@ void blobwriter_free(struct blobwriter *w);
 int blobwriter_put(struct blobwriter *w, const void *data, size_t len, struct err *e) MUST_CHECK;
 int blobwriter_end(struct blobwriter *w, uint32_t oid, const char *comment,
 		   struct err *e) MUST_CHECK;
-/* Makes all durable. Without any object no file is left. */
+/* Makes all durable. */
 int blobwriter_finish(struct blobwriter *w, struct err *e) MUST_CHECK;
 
 UNUSED static inline void auto_blobfile(struct blobfile **f)

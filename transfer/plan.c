@@ -581,6 +581,7 @@ int plan_make(struct plan **ret, int no, struct pg *pg, const char *snapshot,
 	if (!p)
 		return err_nomem(e);
 	p->no = no;
+	p->large_objects = source->n_large_objects;
 	if (check_divisions(source, s, e) < 0 || choose_tables(p, source, s, e) < 0)
 		return -1;
 	if (p->n_tables > 1)

@@ -78,6 +78,7 @@ struct plan {
 	char snapshot[64];
 	char lsn[32];
 	char source_id[96]; /* system identifier and name of the source's database; "": unknown */
+	int64_t large_objects; /* in the source: an independent count, as those of rows are */
 	int n_tables;
 	struct plan_table *tables; /* in the order of reading: longest first */
 	json_t *left_out;	   /* array of {what, name, why} */

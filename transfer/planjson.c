@@ -102,9 +102,10 @@ json_t *plan_json(const struct plan *p)
 
 	for (int i = 0; i < p->n_tables; i++)
 		json_array_append_new(tables, table_json(&p->tables[i]));
-	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:O, s:O}", "format", PLAN_FORMAT, "no",
-			 p->no, "snapshot", p->snapshot, "lsn", p->lsn, "source_id", p->source_id,
-			 "tables", tables, "left_out", p->left_out, "halfvec", p->losses);
+	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:I, s:o, s:O, s:O}", "format", PLAN_FORMAT,
+			 "no", p->no, "snapshot", p->snapshot, "lsn", p->lsn, "source_id",
+			 p->source_id, "large_objects", (json_int_t)p->large_objects, "tables",
+			 tables, "left_out", p->left_out, "halfvec", p->losses);
 }
 
 static char *plan_path(const char *dir, int no)
@@ -121,9 +122,7 @@ int plan_save(const struct plan *p, const char *dir, struct err *e)
 	json_t *j = plan_json(p);
 	int rc;
 
-	if (!j || !path)
-		return err_nomem(e);
-	rc = file_write_json(path, j, e);
+	rc = j && path ? file_write_json(path, j, e) : err_nomem(e);
 	json_decref(j);
 	return rc;
 }
@@ -326,6 +325,7 @@ static int load_plan(const json_t *j, struct plan *p, struct err *e)
 	take_short(j, "snapshot", p->snapshot, sizeof(p->snapshot));
 	take_short(j, "lsn", p->lsn, sizeof(p->lsn));
 	take_short(j, "source_id", p->source_id, sizeof(p->source_id));
+	p->large_objects = json_integer_value(json_object_get(j, "large_objects"));
 	p->left_out = json_incref(json_object_get(j, "left_out"));
 	if (!json_is_array(p->left_out))
 		return bad(e, "left_out");

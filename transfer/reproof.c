@@ -224,6 +224,7 @@ int reproof_plan(struct reproof *rp, const struct plan *old, const struct catalo
 	if (rc < 0)
 		return -1;
 	p->no = old->no + 1;
+	p->large_objects = source->n_large_objects;
 	if (pg_exec(rp->source, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; "
 				"SET LOCAL enable_bitmapscan = off", e) < 0)
 		return -1;

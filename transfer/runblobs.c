@@ -1,9 +1,11 @@
 /* runblobs - the large objects of a run: when they are read, checked, loaded, proven and removed.
  */
 #include "transfer/blob.h"
+#include "transfer/blobfile.h"
 #include "transfer/runpriv.h"
 
 #include "common/clock.h"
+#include "common/file.h"
 
 #define LOAD_ATTEMPTS 30
 
@@ -44,6 +46,15 @@ int run_capture_blobs(struct run *r, struct err *e)
 		return blob_capture(&j, r->source_pg, e);
 	leave_out(r);
 	return 0;
+}
+
+int run_renew_blobs(struct run *r, struct err *e)
+{
+	AUTO(free) char *path = rundir_file(&r->dir, BLOBFILE_INDEX);
+
+	if (!path)
+		return err_nomem(e);
+	return !are_wanted(r) || file_exists(path) ? 0 : run_capture_blobs(r, e);
 }
 
 int run_check_blobs(struct run *r, struct err *e)
@@ -91,9 +102,9 @@ int run_prove_blobs(struct run *r, int64_t *ret_unproven, struct err *e)
 		return -1;
 	if (n > 0)
 		run_fact(r, "large_objects", json_integer(n));
-	/* The catalog counted them by itself: a capture that missed some must not prove itself. */
-	if (r->source_catalog && r->source_catalog->n_large_objects > n)
-		wrong += r->source_catalog->n_large_objects - n;
+	/* The plan counted them by itself: a capture that missed some must not prove itself. */
+	if (r->plan->large_objects > n)
+		wrong += r->plan->large_objects - n;
 	*ret_unproven = wrong;
 	return 0;
 }

@@ -19,6 +19,8 @@ struct run {
 	struct progress progress;
 	struct stop stop;
 	struct stop
+		*watched; /* by sessions and waits: &stop, or the caller's where nothing is moved */
+	struct stop
 		engine_stops[RUN_MAX_ROUNDS]; /* one a round; kept until the end, see run_stop() */
 	_Atomic int rounds;
 	/* while it works */
@@ -88,6 +90,8 @@ int run_begin_capture(struct run *r, struct err *e) MUST_CHECK;
 /* What columns that become halfvec lose, into the plan; refuses: one that cannot is ERR_REFUSED. */
 int run_measure_losses(struct run *r, bool refuses, struct err *e) MUST_CHECK;
 int run_read_target_catalog(struct run *r, struct err *e) MUST_CHECK;
+/* Rows that the target holds already, and what other runs left there: existing_check(). Writes nothing. */
+int run_check_existing(struct run *r, struct err *e) MUST_CHECK;
 int run_save_sequences(struct run *r, struct err *e) MUST_CHECK;
 /* Which database the source is: what is copied must be of one. Size as of plan.source_id. */
 void run_source_id(const struct run *r, char *buf, size_t size);
@@ -108,6 +112,8 @@ int run_index_end(struct run *r, bool loaded, struct err *e) MUST_CHECK;
 /* --- runblobs.c: large objects; nothing is done where only some tables are moved --- */
 /* Into the run folder, from the source's transaction. */
 int run_capture_blobs(struct run *r, struct err *e) MUST_CHECK;
+/* Again, where the folder's list of them is gone and the source's transaction has the run's snapshot. */
+int run_renew_blobs(struct run *r, struct err *e) MUST_CHECK;
 int run_check_blobs(struct run *r, struct err *e) MUST_CHECK;
 int run_load_blobs(struct run *r, struct err *e) MUST_CHECK;
 /* *ret_unproven: how many are not in the target as they were captured. */

@@ -230,6 +230,6 @@ int run_find_snapshot(struct run *r, struct err *e)
 	if (found < 0)
 		return -1;
 	if (found && strcmp(r->holder.snapshot, r->plan->snapshot) == 0)
-		return import_snapshot(r, r->holder.snapshot, e);
+		return import_snapshot(r, r->holder.snapshot, e) < 0 ? -1 : run_renew_blobs(r, e);
 	return recapture(r, e);
 }
