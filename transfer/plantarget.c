@@ -116,10 +116,33 @@ static int missing(const struct table *from, struct err *e)
 			   "--exclude-table");
 }
 
+/* A partition can only be made below a partitioned table; rows alone may go into a plain one. */
+static int check_roots(const struct catalog *source, const struct catalog *target, struct err *e)
+{
+	for (int i = 0; i < source->n_tables; i++) {
+		const struct table *from = &source->tables[i];
+		const struct table *to = from->kind == 'p' && from->has_children
+						 ? catalog_table(target, from->schema, from->name)
+						 : NULL;
+
+		if (!to || to->kind == 'p')
+			continue;
+		err_set(e, ERR_REFUSED,
+			"target: %s is not partitioned, as it is in the source, so its partitions "
+			"cannot be made",
+			from->qname);
+		return err_hint(e, "move its rows into it with --data-only, drop it in the target, "
+				   "or leave it "
+				   "out with --exclude-table");
+	}
+	return 0;
+}
+
 int plan_match_target(struct plan *p, const struct catalog *source, const struct catalog *target,
 		      const struct run_settings *s, bool may_be_missing, struct err *e)
 {
-	if (check_databases(source, target, s, e) < 0)
+	if (check_databases(source, target, s, e) < 0 ||
+	    (s->schema && check_roots(source, target, e) < 0))
 		return -1;
 	for (int i = 0; i < p->n_tables; i++) {
 		struct plan_table *t = &p->tables[i];

@@ -406,6 +406,10 @@ class Formats(Pair):
                   "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);"
                   "INSERT INTO p SELECT i, 'v' || i FROM generate_series(0, 199) i")
         self.target.psql("CREATE TABLE p (v text, id int)", db=self.db)
+        done = self.run_it()
+        self.assertEqual(done.status, 3, done.text[-3000:])
+        self.assertIn('"public"."p" is not partitioned, as it is in the source', done.err)
+        self.assertEqual(self.target.psql("SELECT to_regnamespace('neonferry')", db=self.db), [[None]])
         done = self.run_it("--data-only")
         self.assertEqual(done.status, 0, done.text[-3000:])
         assert_same(self, self.source, self.target, self.db, self.db, only=["public.p"])
