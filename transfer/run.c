@@ -31,6 +31,7 @@ static int new_run(struct run **ret, const struct conn *source, const struct con
 	run_fill_defaults(&r->settings);
 	r->facts = json_object();
 	r->progress.started_ms = clock_ms();
+	r->watched = &r->stop;
 	ddl_spare_init(&r->spare);
 	if (!r->facts || stop_init(&r->stop, e) < 0) {
 		json_decref(r->facts);
@@ -217,6 +218,9 @@ static void release_source(void *ctx)
 
 	if (registry_is_complete(r->known, r->plan, -1, &complete, &e) < 0 || !complete ||
 	    (!run_capture_is_complete(r) && !run_found_is_whole(r)))
+		return;
+	/* A sender may have put a damaged file aside just before it would have been looked at. */
+	if (registry_is_complete(r->known, r->plan, -1, &complete, &e) < 0 || !complete)
 		return;
 	if (run_mark_complete(r, &e) == 0)
 		holder_release(r->dir.path);

@@ -125,7 +125,8 @@ static int plan_only(struct run *r, json_t **ret, struct err *e)
 		if (run_open_target(r, e) < 0 ||
 		    run_read_catalog(r, r->target_pg, false, &r->target_catalog, e) < 0 ||
 		    plan_match_target(r->plan, r->source_catalog, r->target_catalog, &r->settings,
-				      r->settings.schema, e) < 0)
+				      r->settings.schema, e) < 0 ||
+		    run_check_existing(r, e) < 0)
 			return -1;
 	}
 	*ret = plan_json(r->plan);
@@ -138,9 +139,9 @@ int run_plan_only(const struct conn *source, const struct conn *target,
 	struct run *r = NULL;
 	int rc;
 
-	(void)stop;
 	if (run_new_for_plan(&r, source, target, s, e) < 0)
 		return -1;
+	r->watched = stop;
 	rc = plan_only(r, ret, e);
 	run_free(r);
 	return rc;

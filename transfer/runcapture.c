@@ -153,6 +153,13 @@ static int note_uncarried(struct archive *a, const json_t *list, struct err *e)
 	return 0;
 }
 
+/* The tables are there, or will be: without it they would stay without indexes and constraints. */
+static int lost_archive(const char *path, const char *dir, struct err *e)
+{
+	err_set(e, ERR_RESUME, "the run's schema is gone: there is no %s", path);
+	return err_hint(e, "put the file back, or neonferry abort %s, then start again", dir);
+}
+
 static int read_archive(struct run *r, struct err *e)
 {
 	AUTO(free) char *path = rundir_file(&r->dir, "schema.dump");
@@ -162,8 +169,10 @@ static int read_archive(struct run *r, struct err *e)
 
 	if (!path || !facts)
 		return err_nomem(e);
-	if (r->archive || !file_exists(path))
+	if (r->archive)
 		return 0;
+	if (!file_exists(path))
+		return r->settings.schema ? lost_archive(path, r->dir.path, e) : 0;
 	if (file_read_json(facts, &j, e) < 0)
 		return -1;
 	version = (int)json_integer_value(json_object_get(j, "source_version"));
@@ -295,7 +304,7 @@ void run_unmark_complete(struct run *r)
 
 /* --- beginning --- */
 
-static int check_existing(struct run *r, struct err *e)
+int run_check_existing(struct run *r, struct err *e)
 {
 	struct existing x = { .target = r->target_pg, .source = r->source_pg,
 			      .catalog = r->target_catalog, .run = r->dir.name,
@@ -317,7 +326,7 @@ static int plan_first(struct run *r, struct err *e)
 	    plan_match_target(r->plan, r->source_catalog, r->target_catalog, &r->settings,
 			      r->settings.schema, e) < 0)
 		return -1;
-	return check_existing(r, e);
+	return run_check_existing(r, e);
 }
 
 static int build_schema(struct run *r, struct err *e)

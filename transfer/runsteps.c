@@ -46,7 +46,7 @@ static int open_end(struct run *r, const struct conn *conn, const char *what, st
 	for (unsigned attempt = 1;; attempt++) {
 		struct err tried = ERR_INIT;
 
-		if (pg_open(ret, conn, text_str(&name), &r->stop, &tried) == 0)
+		if (pg_open(ret, conn, text_str(&name), r->watched, &tried) == 0)
 			return 0;
 		if (tried.next == ERR_GIVE_UP || (!patient && attempt >= FIRST_ATTEMPTS) ||
 		    attempt > 60) {
@@ -55,7 +55,7 @@ static int open_end(struct run *r, const struct conn *conn, const char *what, st
 		}
 		event_emit(r->events, EVENT_NOTICE, "connect.wait", NULL, "waiting for the %s: %s",
 			   pg_role_name(conn_role(conn)), tried.text);
-		if (stop_sleep(&r->stop, clock_backoff(attempt, 500, 30000), e) < 0)
+		if (stop_sleep(r->watched, clock_backoff(attempt, 500, 30000), e) < 0)
 			return -1;
 	}
 }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cluster import SqlError, bindir, make_dir, make_source, make_target, wait_until  # noqa: E402
 from moving import NEONFERRY, Folder, assert_same, environment, neonferry, rows  # noqa: E402
 
-USAGE, REFUSED, ACT, DIFFERENT = 2, 3, 5, 7
+USAGE, REFUSED, STOPPED, ACT, DIFFERENT = 2, 3, 4, 5, 7
 
 
 class Case(unittest.TestCase):
@@ -533,6 +534,22 @@ class Others(Case):
         self.there("DELETE FROM t WHERE id % 2 = 0; UPDATE t SET v = 'new'; INSERT INTO t VALUES (-1, 'late')")
         self.there("VACUUM t")
         self.end(process, lock, before)
+
+    def test_a_plan_that_waits_for_a_table_is_stopped_by_a_second_signal(self):
+        self.there("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+        holder = self.source.session(db=self.db)
+        self.addCleanup(holder.close)
+        holder.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        process = subprocess.Popen([NEONFERRY, "plan", *self.ends()], env=environment(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        wait_until(lambda: self.there("SELECT 1 FROM pg_locks WHERE NOT granted"), what="the plan to wait")
+        process.send_signal(signal.SIGINT)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=5)[1].decode()
+        self.assertEqual(process.returncode, STOPPED, error)
 
     def test_a_table_that_somebody_holds_is_waited_for_and_that_is_said(self):
         self.there("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")

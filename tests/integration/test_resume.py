@@ -252,6 +252,29 @@ class Snapshot(Case):
         self.assertEqual(self.pair.target.psql("SELECT id FROM elsewhere", db=self.pair.name, user="postgres"), [["2"]])
         self.assertEqual(holders(self.pair.run_dir), [])
 
+    def test_a_chosen_collection_that_comes_up_in_another_table_while_the_copier_runs(self):
+        self.pair.sql("CREATE TABLE elsewhere (id int PRIMARY KEY, kind text)")
+        name = self.pair.source.psql("SELECT collection_name FROM vector_documents GROUP BY 1 ORDER BY count(*) DESC "
+                                     "LIMIT 1", db=self.pair.name)[0][0]
+        self.pair.sql("UPDATE vector_documents SET content = repeat('word ', 8000) WHERE collection_name = '%s'" % name)
+        ferry = self.load("--spill", "none", "--collection", name, "--collection-column", "elsewhere=kind")
+        ferry.signal(signal.SIGSTOP)
+        self.pair.end_holder()
+        self.terminate(self.lab.source, "reader")
+        self.pair.sql("INSERT INTO elsewhere VALUES (1, 'another'), (2, '%s')" % name)
+        ferry.signal(signal.SIGCONT)
+        self.line.rate = None
+        self.assertEqual(ferry.wait(), DONE, ferry.text[-3000:])
+        self.assertIn("reproof.done", self.pair.names())
+        self.assertEqual(self.pair.target.psql("SELECT id FROM elsewhere", db=self.pair.name, user="postgres"), [["2"]])
+
+    def test_a_lost_list_of_large_objects_is_made_again(self):
+        self.pair.sql("SELECT lo_from_bytea(4711, 'ours')")
+        self.kill_in_load("--spill", "none")
+        os.remove(self.pair.file("large-objects.json"))
+        self.resume()
+        self.assertEqual(self.pair.ledger("SELECT convert_from(lo_get(4711), 'UTF8')"), [["ours"]])
+
     def test_complete_capture_needs_no_source(self):
         self.complete_and_killed()
         self.lab.source.stop("fast")
@@ -459,6 +482,15 @@ class Refused(Case):
         self.kill_in_load()
         os.truncate(self.pair.file("plan.1.json"), 200)
         self.resume(status=REFUSED, words=["plan.1.json"])
+
+    def test_lost_schema(self):
+        self.kill_in_load()
+        self.pair.end_holder()
+        name = self.pair.file("schema.dump")
+        os.rename(name, name + ".kept")
+        self.resume(status=REFUSED, words=["there is no " + name, "put the file back"])
+        os.rename(name + ".kept", name)
+        self.resume()
 
     def test_ledger_that_does_not_know_the_run(self):
         self.kill_in_load()

@@ -37,6 +37,9 @@ class Pair(unittest.TestCase):
                          self.target.uri(self.db), *args,
                          run_dir=self.folder("%s-%d" % (self.db, self.runs)), **kw)
 
+    def plan(self, *args):
+        return neonferry("plan", "--source", self.source.uri(self.db), "--target", self.target.uri(self.db), *args)
+
     def moved(self, *args, only=None, **kw):
         done = self.run_it(*args, **kw)
         self.assertEqual(done.status, 0, done.text[-3000:])
@@ -84,10 +87,11 @@ class Rows(Pair):
 
     def test_refused_by_default_and_nothing_is_touched(self):
         self.fill()
-        done = self.run_it()
-        self.assertEqual(done.status, 3, done.text)
-        self.assertIn('table "public"."t" already holds 10 rows', done.err)
-        self.assertRegex(done.err, "hint: --on-existing append .*truncate")
+        for done in self.plan(), self.run_it():
+            self.assertEqual(done.status, 3, done.text)
+            self.assertIn('table "public"."t" already holds 10 rows', done.err)
+            self.assertRegex(done.err, "hint: --on-existing append .*truncate")
+        self.assertEqual(self.plan("--on-existing", "append").status, 0)
         self.assertEqual(self.here("SELECT count(*), min(v), max(v) FROM t"), [["10", "old", "old"]])
         self.assertEqual(self.here("SELECT to_regnamespace('neonferry')"), [[None]])
 
@@ -359,11 +363,12 @@ class Neighbours(Pair):
         self.parents()
         self.here("INSERT INTO x VALUES (3, 'c0'), (4000, 'zz'), (6, 'c0'); INSERT INTO y VALUES (9001, 3), (9002, NULL)")
         for args in ((), ("--collection-column", "x=c", "--collection", "c0")):
-            done = self.run_it("--table", "x", "--on-existing", "truncate", *args)
-            self.assertEqual(done.status, 3, done.text[-2000:])
-            self.assertRegex(done.err, r'emptying "public"\."x" would reach rows of public\.y, by its foreign key y_x_fkey '
-                                       r"\(ON DELETE CASCADE\)")
-            self.assertIn("hint: take that table along", done.err)
+            for go in self.plan, self.run_it:
+                done = go("--table", "x", "--on-existing", "truncate", *args)
+                self.assertEqual(done.status, 3, done.text[-2000:])
+                self.assertRegex(done.err, r'emptying "public"\."x" would reach rows of public\.y, by its foreign key y_x_fkey '
+                                           r"\(ON DELETE CASCADE\)")
+                self.assertIn("hint: take that table along", done.err)
             self.assertEqual(self.here("SELECT count(*) FROM x UNION ALL SELECT count(*) FROM y"), [["3"], ["2"]])
         # Another collection than the one that y refers to may be emptied, and both tables together.
         done = self.run_it("--table", "x", "--on-existing", "truncate", "--collection-column", "x=c", "--collection", "c1")
