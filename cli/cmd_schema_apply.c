@@ -114,10 +114,12 @@ static int try_pending(struct schema_job *job, struct migration_check *ret, stru
 	AUTO(pg) struct pg *pg = NULL;
 	AUTO(history) struct history *h = NULL;
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
+	const char *to = opt_text(job->o, OPT_ID_TO);
 
 	if (schema_open(&pg, job, e) ||
 	    history_read(&h, pg, opt_text(job->o, OPT_ID_HISTORY_TABLE), e) ||
 	    migration_plan_make(&p, job->folder, h, e) ||
+	    (to && migration_plan_check_version(&p, to, e)) ||
 	    (!schema_is_forced(job->o) && migration_refuse_changed(&p, e)))
 		return -1;
 	if (run_check(job, &p, h, ret, e) == 0)

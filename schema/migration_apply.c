@@ -186,7 +186,9 @@ static int apply(struct migration_session *s, struct history *h, const struct mi
 {
 	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
 
-	if (migration_plan_make(&p, f, h, e) || (!o->force && migration_refuse_changed(&p, e)))
+	if (migration_plan_make(&p, f, h, e) ||
+	    (o->to && migration_plan_check_version(&p, o->to, e)) ||
+	    (!o->force && migration_refuse_changed(&p, e)))
 		return -1;
 	warn(s, &p);
 	if (migration_plan_pending(&p) == 0 && !o->force)

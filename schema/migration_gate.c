@@ -1,5 +1,7 @@
 #include "schema/migration_gate.h"
 
+#include "schema/migration_plan.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,8 +95,11 @@ int migration_gate_check(struct pg *test, const struct migration_folder *f, cons
 			 const char *to, struct err *e)
 {
 	AUTO(history) struct history *h = NULL;
+	AUTO_MIGRATION_PLAN struct migration_plan p = { 0 };
 
 	if (history_read(&h, test, history_table, e))
 		return err_note(e, "looking at test");
+	if (migration_plan_make(&p, f, h, e) || (to && migration_plan_check_version(&p, to, e)))
+		return -1;
 	return check_migrations(f, h, to, e) || check_verified(test, h, e) ? -1 : 0;
 }

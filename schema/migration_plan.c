@@ -88,6 +88,20 @@ int migration_plan_make(struct migration_plan *ret, const struct migration_folde
 	return 0;
 }
 
+int migration_plan_check_version(const struct migration_plan *p, const char *version, struct err *e)
+{
+	AUTO_TEXT struct text known = TEXT_INIT;
+
+	for (int i = 0; i < p->n; i++) {
+		if (migration_version_compare(p->items[i].version, version) == 0)
+			return 0;
+		text_addf(&known, "%s%s", i ? ", " : "", p->items[i].version);
+	}
+	err_set(e, ERR_USAGE, "there is no migration of version %s", version);
+	return err_hint(e, "A version is the number alone. There %s: %s.", p->n == 1 ? "is" : "are",
+			p->n ? text_str(&known) : "none");
+}
+
 void migration_plan_done(struct migration_plan *p)
 {
 	free(p->items);

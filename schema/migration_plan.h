@@ -39,6 +39,10 @@ int migration_plan_make(struct migration_plan *ret, const struct migration_folde
 			const struct history *h, struct err *e) MUST_CHECK;
 void migration_plan_done(struct migration_plan *p);
 
+/* ERR_USAGE where neither the folder nor the history has it, with the versions that there are. */
+int migration_plan_check_version(const struct migration_plan *p, const char *version,
+				 struct err *e) MUST_CHECK;
+
 bool migration_is_pending(const struct migration_item *i);
 int migration_plan_pending(const struct migration_plan *p); /* how many */
 const char *migration_state_name(enum migration_state state); /* "out of order" */

@@ -237,6 +237,16 @@ class Runner(Base):
             self.schema("apply", folder, "--to", "1").ok()
             self.assertEqual(self.states(folder), {"001": "applied", "002": "pending"})
 
+    def test_to_a_version_that_is_not_there_applies_nothing(self):
+        """Not everything: neither for a number beyond, nor for what is no number."""
+        with Folder(TWO) as folder:
+            for version in ("3", "002_add_mail", "v1"):
+                for more in ((), ("--dry-run",)):
+                    refused = self.schema("apply", folder, "--to", version, *more)
+                    self.assertEqual(refused.status, 2, refused.err)
+                    self.assertIn("There are: 001, 002.", refused.err)
+            self.assertEqual(self.states(folder), {"001": "pending", "002": "pending"})
+
 
 class Rollback(Base):
     def test_P_204_P_305_undoes_newest_first_down_to_the_version(self):
