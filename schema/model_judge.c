@@ -115,13 +115,23 @@ static int place(const char *const *chain, const char *type)
 	return -1;
 }
 
-/* "character varying(20)" into its name and number; -1 without number. */
+/*
+ * "timestamp(3) with time zone" into its name, which is what stands around the number, and the
+ * number; -1 without one.
+ */
 static long split_type(const char *type, char name[64])
 {
 	size_t n = strcspn(type, "(");
+	const char *behind = strchr(type, ')');
 
-	snprintf(name, 64, "%.*s", (int)(n < 63 ? n : 63), type);
+	snprintf(name, 64, "%.*s%s", (int)(n < 63 ? n : 63), type, behind ? behind + 1 : "");
 	return type[n] ? strtol(type + n + 1, NULL, 10) : -1;
+}
+
+/* The number of vector, halfvec, sparsevec and bit is how long each value is, not the most. */
+static bool has_exact_length(const char *name)
+{
+	return strstr(name, "vec") || strcmp(name, "bit") == 0;
 }
 
 /* numeric(p, s): more digits on both sides of the point. */
@@ -142,7 +152,7 @@ static bool widens(const char *from, const char *to)
 	if (strcmp(a, "numeric") == 0 && strcmp(b, "numeric") == 0)
 		return numeric_widens(from, to);
 	if (strcmp(a, b) == 0)
-		return m < 0 || (n >= 0 && m >= n && strstr(a, "vector") == NULL);
+		return m < 0 || (n >= 0 && m >= n && !has_exact_length(a));
 	for (size_t i = 0; i < ARRAY_LEN(widening); i++) {
 		int x = place(widening[i], a), y = place(widening[i], b);
 		if (x >= 0 && y > x)
