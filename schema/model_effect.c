@@ -5,26 +5,6 @@
 
 #define LIMIT_S 30
 
-/*
- * One number from the target. -1: unknown, which `why` then says (too slow, no right, an expression
- * over what is not there yet).
- */
-static int64_t ask(struct pg *pg, struct model_judgement *j, const struct text *sql)
-{
-	AUTO(free) char *value = NULL;
-	struct err e = ERR_INIT;
-
-	if (!pg_is_alive(pg) || text_check(sql, &e) || pg_exec(pg, "SAVEPOINT probe", &e))
-		return -1;
-	if (pg_value(pg, text_str(sql), &value, &e)) {
-		(void)!pg_exec(pg, "ROLLBACK TO probe", &e);
-		text_addf(&j->why, "%show many rows that concerns is not known%s", j->why.len ? "; " : "",
-			  strcmp(e.sqlstate, "57014") == 0 ? " (the count took too long)" : "");
-		return -1;
-	}
-	return value ? strtoll(value, NULL, 10) : 0;
-}
-
 PRINTF_LIKE(2, 3)
 static void add_why(struct model_judgement *j, const char *fmt, ...)
 {
@@ -41,6 +21,33 @@ static void raise(struct model_judgement *j, enum model_severity severity)
 {
 	if (j->severity < severity)
 		j->severity = severity;
+}
+
+/* What is not known is not safe. */
+static int64_t not_known(struct model_judgement *j, const struct err *e)
+{
+	raise(j, MODEL_REVIEW);
+	add_why(j, "how many rows that concerns is not known%s",
+		strcmp(e->sqlstate, "57014") == 0 ? " (the count took too long)" : "");
+	return -1;
+}
+
+/*
+ * One number from the target. -1: unknown, which `why` then says (too slow, no right, the session
+ * lost, an expression over what is not there yet).
+ */
+static int64_t ask(struct pg *pg, struct model_judgement *j, const struct text *sql)
+{
+	AUTO(free) char *value = NULL;
+	struct err e = ERR_INIT, ignored = ERR_INIT;
+
+	if (!pg_is_alive(pg) || text_check(sql, &e) || pg_exec(pg, "SAVEPOINT probe", &e))
+		return not_known(j, &e);
+	if (pg_value(pg, text_str(sql), &value, &e)) {
+		(void)!pg_exec(pg, "ROLLBACK TO probe", &ignored);
+		return not_known(j, &e);
+	}
+	return value ? strtoll(value, NULL, 10) : 0;
 }
 
 /* n rows make the change fail: with none nothing is left to look at but the reading of all rows. */
@@ -232,16 +239,14 @@ static void index_came(struct pg *pg, struct model_judgement *j)
 
 /* --- partitions --- */
 
-static bool is_there(struct pg *pg, const char *table)
+static bool is_there(struct pg *pg, struct model_judgement *j, const char *table)
 {
-	AUTO(free) char *oid = NULL;
-	struct err ignored = ERR_INIT;
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
 	text_add(&sql, "SELECT pg_catalog.to_regclass(");
 	text_add_literal(&sql, table);
-	text_add(&sql, ")");
-	return pg_value(pg, text_str(&sql), &oid, &ignored) == 0 && oid;
+	text_add(&sql, ")::pg_catalog.oid");
+	return ask(pg, j, &sql) > 0;
 }
 
 /* Rows of its bounds that the parent has elsewhere: only the default partition can have them. */
@@ -259,17 +264,18 @@ static int64_t in_default(struct pg *pg, struct model_judgement *j)
 	return ask(pg, j, &sql);
 }
 
-static bool has_bounds(struct pg *pg, const struct model_object *o)
+static bool has_bounds(struct pg *pg, struct model_judgement *j)
 {
+	const struct model_object *o = j->change.after;
 	const char *parent = model_value(o, "parents"), *bound = model_value(o, "partition_bound");
 
 	return parent && bound && model_value(o, "_partition") && strcmp(bound, "DEFAULT") != 0 &&
-	       is_there(pg, parent);
+	       is_there(pg, j, parent);
 }
 
 static void partition_came(struct pg *pg, struct model_judgement *j)
 {
-	if (has_bounds(pg, j->change.after) &&
+	if (has_bounds(pg, j) &&
 	    strstr(model_value(j->change.after, "partition_bound"), "modulus") == NULL)
 		judge_violations(j, in_default(pg, j), "rows of it are in the default partition");
 }
@@ -289,7 +295,7 @@ static void partition_changed(struct pg *pg, struct model_judgement *j)
 	text_addf(&sql, "SELECT pg_catalog.count(*) FROM %s WHERE NOT (%s)", table_of(j), check);
 	int64_t n = ask(pg, j, &sql);
 	judge_violations(j, n, "rows are outside of its bounds");
-	if (n == 0 && has_bounds(pg, o) && (n = in_default(pg, j)) > 0)
+	if (n == 0 && has_bounds(pg, j) && (n = in_default(pg, j)) > 0)
 		judge_violations(j, n, "rows of it are in the default partition");
 }
 
