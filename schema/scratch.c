@@ -49,14 +49,15 @@ static void drop_stale(struct pg *pg)
 	struct err ignored = ERR_INIT;
 
 	if (pg_queryf(pg, &res, &ignored,
-		      "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datname ~ '^" PREFIX
-		      "[0-9]+_' AND pg_catalog.pg_has_role(d.datdba, 'USAGE') AND NOT EXISTS (SELECT FROM"
+		      "SELECT pg_catalog.quote_ident(d.datname) FROM pg_catalog.pg_database d WHERE"
+		      " d.datname ~ '^" PREFIX "[0-9]{1,18}_[0-9a-f]{8}$' AND"
+		      " pg_catalog.pg_has_role(d.datdba, 'USAGE') AND NOT EXISTS (SELECT FROM"
 		      " pg_catalog.pg_stat_activity a WHERE a.datname = d.datname) AND"
 		      " pg_catalog.split_part(d.datname, '_', 3)::pg_catalog.int8 < %lld",
 		      (long long)time(NULL) - STALE_S))
 		return;
 	for (int i = 0; i < PQntuples(res); i++)
-		(void)!pg_execf(pg, &ignored, "DROP DATABASE IF EXISTS \"%s\"", query_text(res, i, 0));
+		(void)!pg_execf(pg, &ignored, "DROP DATABASE IF EXISTS %s", query_text(res, i, 0));
 }
 
 /* A database can only be made while nobody is connected to the template: somebody may be, shortly. */
@@ -71,6 +72,22 @@ static int create_patiently(struct scratch *s, struct pg *pg, const char *name, 
 		if (stop_sleep(s->o.stop, CREATE_PAUSE_MS, e) < 0)
 			return -1;
 	}
+}
+
+/*
+ * What ALTER DATABASE has set in the target for every session holds in the scratch database, too:
+ * a time without its zone is another one elsewhere, and a name without its schema.
+ */
+static int take_settings(struct pg *pg, const char *name, struct err *e)
+{
+	static const char *const settings[] = { "timezone", "datestyle", "intervalstyle",
+						"search_path" };
+
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (pg_execf(pg, e, "RESET %s; ALTER DATABASE \"%s\" SET %s FROM CURRENT",
+			     settings[i], name, settings[i]))
+			return err_note(e, "setting up a scratch database");
+	return 0;
 }
 
 static int create(struct scratch *s, struct err *e)
@@ -92,6 +109,8 @@ static int create(struct scratch *s, struct err *e)
 				   "(ALTER ROLE ... CREATEDB).");
 	}
 	s->name = GIVE(&name);
+	if (take_settings(pg, s->name, e))
+		return -1;
 	return conn_other_database(&s->conn, s->target, s->name, e);
 }
 
@@ -107,11 +126,35 @@ static void drop(struct scratch *s)
 
 /* --- the user's database --- */
 
+#define OF_NO_EXTENSION(id)                                                                        \
+	" NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = " id                      \
+	" AND d.deptype = 'e')"
+#define USERS_SCHEMA                                                                               \
+	"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'neon', "                 \
+	"'neon_migration')"
+
+/* Whatever emptying would drop. What an extension brought does not count. */
 static const char count_objects[] =
-	"SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid ="
-	" c.relnamespace WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'neon',"
-	" 'neon_migration') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid ="
-	" 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')";
+	"SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE " USERS_SCHEMA
+	" AND n.nspname <> 'public' AND" OF_NO_EXTENSION(
+		"n.oid") ") + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN "
+			 "pg_catalog.pg_namespace n ON"
+			 " n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', "
+			 "'f') AND " USERS_SCHEMA " AND" OF_NO_EXTENSION(
+				 "c.oid") ") + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc "
+					  "p JOIN pg_catalog.pg_namespace n ON"
+					  " n.oid = p.pronamespace WHERE " USERS_SCHEMA
+					  " AND" OF_NO_EXTENSION(
+						  "p.oid") ") + (SELECT pg_catalog.count(*) FROM "
+							   "pg_catalog.pg_type t JOIN "
+							   "pg_catalog.pg_namespace n ON"
+							   " n.oid = t.typnamespace LEFT JOIN "
+							   "pg_catalog.pg_class c ON c.oid = "
+							   "t.typrelid WHERE t.typtype"
+							   " IN ('e', 'd', 'c', 'r') AND "
+							   "(c.relkind IS NULL OR c.relkind = 'c') "
+							   "AND " USERS_SCHEMA
+							   " AND" OF_NO_EXTENSION("t.oid") ")";
 
 static int check_empty(struct scratch *s, struct err *e)
 {
@@ -128,27 +171,40 @@ static int check_empty(struct scratch *s, struct err *e)
 /* Every schema but public, and what stands in public. */
 static const char empty_it[] =
 	"DO $scratch$ DECLARE s text; BEGIN"
-	" FOR s IN SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_namespace n WHERE n.nspname"
-	" !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'public', 'neon', 'neon_migration') LOOP"
-	" EXECUTE 'DROP SCHEMA ' || s || ' CASCADE'; END LOOP;"
-	" FOR s IN SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'S'"
-	" THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END ||"
-	" c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c WHERE c.relnamespace ="
-	" 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND NOT EXISTS"
-	" (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('e', 'i')) LOOP"
-	" BEGIN EXECUTE 'DROP ' || s || ' CASCADE'; EXCEPTION WHEN undefined_table THEN NULL; END;"
-	" END LOOP;"
-	" FOR s IN SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace ="
-	" 'public'::pg_catalog.regnamespace AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE"
-	" d.objid = p.oid AND d.deptype = 'e') LOOP"
-	" BEGIN EXECUTE 'DROP ROUTINE ' || s || ' CASCADE'; EXCEPTION WHEN undefined_function THEN NULL; END;"
-	" END LOOP;"
-	" FOR s IN SELECT t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class"
-	" c ON c.oid = t.typrelid WHERE t.typnamespace = 'public'::pg_catalog.regnamespace AND t.typtype IN"
-	" ('e', 'd', 'c', 'r') AND (c.relkind IS NULL OR c.relkind = 'c') AND NOT EXISTS (SELECT FROM"
-	" pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e') LOOP"
-	" BEGIN EXECUTE 'DROP TYPE ' || s || ' CASCADE'; EXCEPTION WHEN undefined_object THEN NULL; END;"
-	" END LOOP; END $scratch$";
+	" FOR s IN SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_namespace n "
+	"WHERE " USERS_SCHEMA " AND n.nspname <> 'public' AND" OF_NO_EXTENSION(
+		"n.oid") " LOOP"
+			 " EXECUTE 'DROP SCHEMA ' || s || ' CASCADE'; END LOOP;"
+			 " FOR s IN SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN "
+			 "'MATERIALIZED VIEW ' WHEN 'S'"
+			 " THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END ||"
+			 " c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c WHERE "
+			 "c.relnamespace ="
+			 " 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', "
+			 "'S', 'f') AND NOT EXISTS"
+			 " (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype "
+			 "IN ('e', 'i')) LOOP"
+			 " BEGIN EXECUTE 'DROP ' || s || ' CASCADE'; EXCEPTION WHEN "
+			 "undefined_table THEN NULL; END;"
+			 " END LOOP;"
+			 " FOR s IN SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc "
+			 "p WHERE p.pronamespace ="
+			 " 'public'::pg_catalog.regnamespace AND NOT EXISTS (SELECT FROM "
+			 "pg_catalog.pg_depend d WHERE"
+			 " d.objid = p.oid AND d.deptype = 'e') LOOP"
+			 " BEGIN EXECUTE 'DROP ROUTINE ' || s || ' CASCADE'; EXCEPTION WHEN "
+			 "undefined_function THEN NULL; END;"
+			 " END LOOP;"
+			 " FOR s IN SELECT t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t "
+			 "LEFT JOIN pg_catalog.pg_class"
+			 " c ON c.oid = t.typrelid WHERE t.typnamespace = "
+			 "'public'::pg_catalog.regnamespace AND t.typtype IN"
+			 " ('e', 'd', 'c', 'r') AND (c.relkind IS NULL OR c.relkind = 'c') AND NOT "
+			 "EXISTS (SELECT FROM"
+			 " pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e') LOOP"
+			 " BEGIN EXECUTE 'DROP TYPE ' || s || ' CASCADE'; EXCEPTION WHEN "
+			 "undefined_object THEN NULL; END;"
+			 " END LOOP; END $scratch$";
 
 static int use_given(struct scratch *s, struct err *e)
 {

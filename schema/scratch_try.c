@@ -254,7 +254,6 @@ int scratch_try_apart(struct pg *pg, const struct migration *m, int vector_dimen
 		pg_rollback(pg);
 	if (!failed && notes)
 		failed = scratch_rows_take(pg, m, notes, e);
-	failed |= pg_exec(pg, "RESET ALL; SELECT pg_catalog.set_config('search_path', '', false)",
-			  failed ? &ignored : e) != 0;
+	failed |= pg_renew(pg, "scratch", failed ? &ignored : e) != 0;
 	return failed ? -1 : 0;
 }

@@ -261,6 +261,13 @@ class BreakingChanges(Base):
         self.assertEqual([(s["line"], s["statement"]) for s in result["skipped"]], [(2, "CREATE ROLE intruder")])
         self.assertEqual(self.value("SELECT count(*) FROM pg_roles WHERE rolname = 'intruder'"), "0")
 
+    def test_what_could_not_be_asked_is_not_safe(self):
+        """A unique index over a column that is not there yet: it fails on a table with rows."""
+        changes = self.dry_run("ALTER TABLE t ADD z int DEFAULT 1; CREATE UNIQUE INDEX CONCURRENTLY z ON t (z)").json["changes"]
+        severity, why = [(c["severity"], c["why"]) for c in changes if c["kind"] == "index"][0]
+        self.assertEqual(severity, "review", why)
+        self.assertIn("is not known", why)
+
     def test_in_place_tries_in_the_target_and_rolls_back(self):
         severity, why = self.change("ALTER TABLE t ALTER a SET NOT NULL", "--in-place") \
             if self.value("UPDATE t SET a = '' WHERE a IS NULL RETURNING 1") else ("", "")
@@ -297,6 +304,23 @@ class BreakingChanges(Base):
             refused = self.schema("apply", folder, "--dry-run", "--scratch", scratch, uri=uri)
             self.assertIn("is not empty", refused.err)
             self.assertEqual(self.value("SELECT to_regclass('kept')", db="scratch_" + self.db), "kept")
+
+    def test_a_scratch_database_that_anything_is_kept_in_is_not_emptied(self):
+        """A function, a type or a schema alone is something, too; what an extension brings is not."""
+        db = "scratch_" + self.db
+        self.server.create_database(db, owner=FERRY)
+        scratch = self.server.uri(db=db)
+        self.psql("CREATE EXTENSION IF NOT EXISTS vector", db=db, user="postgres")
+        with Folder({"001_x.sql": "CREATE TABLE mine (i int)"}) as folder:
+            for kept, gone in (("FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "FUNCTION f"),
+                               ("TYPE e AS ENUM ('a')", "TYPE e"), ("DOMAIN d AS int", "DOMAIN d"),
+                               ("SCHEMA s", "SCHEMA s")):
+                self.psql("CREATE " + kept, db=db)
+                refused = self.schema("apply", folder, "--dry-run", "--scratch", scratch)
+                self.assertEqual(refused.status, 3, kept)
+                self.assertIn("is not empty", refused.err)
+                self.psql("DROP " + gone, db=db)  # fails where it is not there any more
+            self.schema("apply", folder, "--dry-run", "--scratch", scratch).ok()
 
     def test_a_migration_that_fails_in_the_scratch_database_is_named(self):
         failed = self.dry_run("CREATE TABLE ok (i int);\nALTER TABLE nothing ADD i int")
@@ -386,6 +410,27 @@ class Verify(Base):
         self.psql("GRANT ALL ON ALL TABLES IN SCHEMA public TO app_%s; GRANT USAGE ON ALL SEQUENCES IN SCHEMA "
                   "public TO app_%s" % (self.db, self.db))
         self.verify("--app-role", "app_" + self.db).ok()
+
+    def test_the_settings_of_database_and_role_are_no_difference(self):
+        """Times are told in one zone and one format; what has no schema is made where it was."""
+        self.psql("ALTER DATABASE %s SET timezone = 'Asia/Tokyo';"
+                  "ALTER DATABASE %s SET search_path = 'app', 'public';"
+                  "ALTER ROLE %s SET datestyle = 'German'" % (self.db, self.db, FERRY), user="postgres")
+        try:
+            with Folder({"001_when.sql":
+                         "CREATE SCHEMA app; CREATE TABLE public.made (at timestamptz DEFAULT '2026-01-02 03:04', i interval DEFAULT '1 day 2 h');"
+                         "CREATE TABLE parts (at timestamptz) PARTITION BY RANGE (at);"
+                         "CREATE TABLE part PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO "
+                         "('2026-02-01')"}) as folder:
+                self.schema("apply", folder, "--history-table", "public.when_history").ok()
+                self.assertEqual(self.value("SELECT to_regclass('app.parts') IS NOT NULL"), "t")
+                for command in ("verify", "compare"):
+                    found = self.schema(command, folder, "--history-table", "public.when_history")
+                    differences = [d for d in found.json["differences"] if "part" in d["object"] or
+                                   d["object"].startswith("public.made")]
+                    self.assertEqual(differences, [], command)
+        finally:
+            self.psql("ALTER ROLE %s RESET datestyle" % FERRY, user="postgres")
 
     def test_P_304_compare_sees_both_directions(self):
         """P-304: with the migrations."""
