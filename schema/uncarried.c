@@ -14,7 +14,7 @@ static const struct {
 	  "pg_catalog.pg_class c JOIN "
 	  "pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid "
 	  "= c.relowner WHERE " OWN " AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND "
-				    "r.rolname <> current_user GROUP BY r.rolname ORDER BY 1" },
+	  "r.rolname <> current_user GROUP BY r.rolname ORDER BY 1" },
 	{ "ACL", "rights belong to the roles of the target",
 	  "SELECT x.name FROM (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM "
 	  "pg_catalog.pg_class c JOIN "
@@ -75,13 +75,19 @@ static const struct {
 	  "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = "
 	  "'pg_catalog.pg_extension'::pg_catalog.regclass AND "
 	  "c.relkind IN ('r', 'p') AND pg_catalog.pg_relation_size(c.oid) > 0 ORDER BY 1" },
+	{ "HISTORY OF MIGRATIONS",
+	  "it belongs to this database; where the target is to go on with it: pg_dump -t "
+	  "neonferry.schema_migrations of the source into psql of the target",
+	  "SELECT 'neonferry.schema_migrations' FROM pg_catalog.pg_class c JOIN "
+	  "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'neonferry' AND "
+	  "c.relname = 'schema_migrations'" },
 	{ "SCHEMA neonferry", "in the target it holds neonferry's own records",
 	  "SELECT pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class c JOIN "
 	  "pg_catalog.pg_namespace n ON n.oid = "
 	  "c.relnamespace WHERE n.nspname = 'neonferry' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', "
 	  "'S') AND c.relname NOT IN "
 	  "('chunk', 'object', 'set_aside', 'relation', 'run', 'format', 'schema_migrations', "
-	  "'schema_progress') AND c.relname "
+	  "'schema_progress', 'schema_verified') AND c.relname "
 	  "!~ '_seq$' ORDER BY 1" },
 };
 

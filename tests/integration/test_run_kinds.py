@@ -448,7 +448,8 @@ class Formats(Pair):
             CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO bob_of_lists; CREATE PUBLICATION "P ub" FOR TABLE t;
             ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; ALTER DATABASE %(db)s SET work_mem = '9MB';
             COMMENT ON DATABASE %(db)s IS 'x'; CREATE EXTENSION hstore; CREATE TABLE cfg (a int); INSERT INTO cfg VALUES (1);
-            ALTER EXTENSION hstore ADD TABLE cfg; CREATE SCHEMA neonferry; CREATE TABLE neonferry.mine (a int)"""
+            ALTER EXTENSION hstore ADD TABLE cfg; CREATE SCHEMA neonferry; CREATE TABLE neonferry.mine (a int);
+            CREATE TABLE neonferry.schema_migrations (version text PRIMARY KEY); CREATE TABLE neonferry.schema_verified ()"""
                   % {"db": self.db})
         done = self.run_it()
         self.assertEqual(done.status, 0, done.text[-3000:])
@@ -462,6 +463,7 @@ class Formats(Pair):
         self.assertEqual(out["COMMENT DATABASE"], self.db)
         self.assertEqual(out["ROWS OF AN EXTENSION"], "public.cfg (hstore)")
         self.assertEqual(out["SCHEMA neonferry"], "mine")
+        self.assertEqual(out["HISTORY OF MIGRATIONS"], "neonferry.schema_migrations")
         self.assertIn("PUBLICATION", done.text)
 
     def test_an_empty_database(self):
