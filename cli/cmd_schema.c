@@ -22,9 +22,16 @@ static const char *const env_variables[][2] = {
 	[ENV_PROD] = { "DATABASE_URL_UNPOOLED", "DATABASE_URL" },
 };
 
+/* NEONFERRY_ENV names a default; a target on the command line wins over it. */
+bool schema_has_env(const struct opts *o)
+{
+	return opt_given(o, OPT_ID_ENV) &&
+	       (o->values[OPT_ID_ENV].origin == OPT_FROM_LINE || !opt_given(o, OPT_ID_TARGET));
+}
+
 bool schema_is_env(const struct opts *o, int env)
 {
-	return opt_given(o, OPT_ID_ENV) && (int)opt_number(o, OPT_ID_ENV) == env;
+	return schema_has_env(o) && (int)opt_number(o, OPT_ID_ENV) == env;
 }
 
 /* Says who it is; a pooler's address becomes the direct one. */
@@ -62,9 +69,9 @@ int schema_target(struct conn **ret, const struct opts *o, bool optional, struct
 {
 	AUTO_ENDPOINTS struct endpoints ends = { 0 };
 
-	if (opt_given(o, OPT_ID_ENV) && opt_given(o, OPT_ID_TARGET))
+	if (schema_has_env(o) && opt_given(o, OPT_ID_TARGET))
 		return err_set(e, ERR_USAGE, "--env and --target exclude each other");
-	if (opt_given(o, OPT_ID_ENV))
+	if (schema_has_env(o))
 		return schema_env_target(ret, (int)opt_number(o, OPT_ID_ENV), e);
 	if (endpoints_find(&ends, o, ENDPOINT_NONE, optional ? ENDPOINT_OPTIONAL : ENDPOINT_NEEDED, e))
 		return -1;

@@ -39,6 +39,8 @@ void schema_show(const struct schema_job *job, const char *title, const json_t *
 int schema_target(struct conn **ret, const struct opts *o, bool optional, struct err *e) MUST_CHECK;
 /* The database of an environment: 0 dev, 1 test, 2 prod. ERR_USAGE naming the variable. */
 int schema_env_target(struct conn **ret, int env, struct err *e) MUST_CHECK;
+/* --env, or NEONFERRY_ENV where no target is named on the command line. */
+bool schema_has_env(const struct opts *o);
 bool schema_is_env(const struct opts *o, int env);
 
 /* Opens a session that looks. */

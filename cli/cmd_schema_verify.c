@@ -116,7 +116,7 @@ static int conclude(struct judge *j, struct err *e)
 	job->status = different ? EXIT_DIFFERENT
 				: j->plan.counts[MIGRATION_MISSING] ? EXIT_UNPROVEN : EXIT_DONE;
 	/* only an environment keeps the result: a look elsewhere writes nothing */
-	if (job->status == EXIT_DONE && opt_given(job->o, OPT_ID_ENV))
+	if (job->status == EXIT_DONE && schema_has_env(job->o))
 		return migration_gate_pass(j->pg, j->history, e);
 	return 0;
 }

@@ -489,6 +489,16 @@ class Environments(Base):
             folder.put("002_b.sql", "CREATE TABLE b (i int)")
             self.on("apply prod", env, folder).ok()
 
+    def test_a_target_on_the_command_line_wins_over_the_environments_choice(self):
+        with Folder({"001_a.sql": "SELECT 1"}) as folder:
+            env = dict(self.env(), NEONFERRY_ENV="prod")
+            self.schema("apply", folder, env=env).ok()  # no gate: it is not prod
+            self.assertEqual(self.value("SELECT count(*) FROM schema_migrations"), "1")
+            self.assertEqual(schema(None, "apply", folder, env=env).status, 3)
+            refused = self.schema("apply", folder, "--env", "test", env=env)
+            self.assertEqual(refused.status, 2)
+            self.assertIn("exclude each other", refused.err)
+
     def test_P_006_each_environment_has_its_variable(self):
         """P-006: dev, test and prod."""
         with Folder({"001_a.sql": "SELECT 1"}) as folder:
