@@ -37,13 +37,14 @@ static int confirm(const struct opts *o, const char *dir, const struct conn *tar
 	return say_ask(o, e, "Remove this from %s?", conn_label(target)) ? 0 : -1;
 }
 
-static int abort_run(const struct opts *o, struct endpoints *ends, char **ret_dir, struct err *e)
+static int abort_run(const struct opts *o, struct endpoints *ends, char **ret_dir,
+		     bool *ret_written, struct err *e)
 {
 	if (choose_run(ret_dir, o, CHOOSE_UNFINISHED, e))
 		return -1;
 	if (endpoints_of_run(ends, o, *ret_dir, false, e) || confirm(o, *ret_dir, ends->target, e))
 		return -1;
-	return run_abort(*ret_dir, ends->target, opt_flag(o, OPT_ID_KEEP_DATA), e);
+	return run_abort(*ret_dir, ends->target, opt_flag(o, OPT_ID_KEEP_DATA), ret_written, e);
 }
 
 int cmd_abort(const struct opts *o)
@@ -51,11 +52,11 @@ int cmd_abort(const struct opts *o)
 	AUTO_ENDPOINTS struct endpoints ends = { 0 };
 	AUTO(free) char *dir = NULL;
 	struct err e = ERR_INIT;
+	bool written = false; /* a part may be gone already */
 
-	if (abort_run(o, &ends, &dir, &e)) {
+	if (abort_run(o, &ends, &dir, &written, &e)) {
 		say_error(&e);
-		/* a part may be gone already; where nobody answered, nothing is */
-		return (int)exit_of_error(&e, e.kind != ERR_NETWORK && e.kind != ERR_REFUSED);
+		return (int)exit_of_error(&e, written);
 	}
 	say_out("%s: aborted%s\n", dir, opt_flag(o, OPT_ID_KEEP_DATA) ? ", its data left" : "");
 	return EXIT_DONE;

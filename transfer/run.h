@@ -103,6 +103,7 @@ void run_free(struct run *r);
 
 const char *run_name(const struct run *r);
 const char *run_dir(const struct run *r);
+const char *run_spill_mode(const struct run *r); /* "always": what it was begun with, and keeps */
 struct progress *run_progress(struct run *r);
 
 int run_transfer(struct run *r, struct err *e) MUST_CHECK;
@@ -132,11 +133,19 @@ int run_plan_only(const struct conn *source, const struct conn *target,
 		  const struct run_settings *s, struct stop *stop, json_t **ret, struct err *e)
 	MUST_CHECK;
 
-/* What abort would remove (array of {type, name, rows}); then removing it. */
+/*
+ * What abort would remove (array of {type, name, rows}); then removing it. *ret_written, also of
+ * run_forget(): set to true once something may have been changed.
+ */
 int run_abort_list(const char *dir, const struct conn *target, json_t **ret, struct err *e)
 	MUST_CHECK;
-int run_abort(const char *dir, const struct conn *target, bool keep_data, struct err *e) MUST_CHECK;
-/* Ledger rows and folder of a finished run. */
-int run_forget(const char *dir, const struct conn *target, struct err *e) MUST_CHECK;
+int run_abort(const char *dir, const struct conn *target, bool keep_data, bool *ret_written,
+	      struct err *e) MUST_CHECK;
+/*
+ * Ledger rows and folder of a finished run. ERR_REFUSED: it is not finished, and the ledger alone
+ * knows what it has set aside.
+ */
+int run_forget(const char *dir, const struct conn *target, bool *ret_written,
+	       struct err *e) MUST_CHECK;
 
 #endif

@@ -384,7 +384,7 @@ static int abort_rows(struct pg *pg, const char *run, const json_t *list, struct
 	}
 }
 
-static int abort_run(struct run *r, bool keep_data, struct err *e)
+static int abort_run(struct run *r, bool keep_data, bool *ret_written, struct err *e)
 {
 	struct ddl d;
 	json_t *list = NULL;
@@ -396,6 +396,7 @@ static int abort_run(struct run *r, bool keep_data, struct err *e)
 	holder_release(r->dir.path);
 	if (!known)
 		return 0;
+	*ret_written = true;
 	if (ledger_take_over(r->target_pg, r->dir.name, &r->generation, e) < 0 ||
 	    list_abort(r->target_pg, r->dir.name, &list, e) < 0)
 		return -1;
@@ -415,7 +416,8 @@ static int abort_run(struct run *r, bool keep_data, struct err *e)
 	return rc;
 }
 
-int run_abort(const char *dir, const struct conn *target, bool keep_data, struct err *e)
+int run_abort(const char *dir, const struct conn *target, bool keep_data, bool *ret_written,
+	      struct err *e)
 {
 	struct run_settings s = { .schema = true, .data = true, .post = true };
 	AUTO(free) char *path = NULL;
@@ -424,7 +426,7 @@ int run_abort(const char *dir, const struct conn *target, bool keep_data, struct
 
 	if (run_load(&r, dir, NULL, target, &s, NULL, e) < 0)
 		return -1;
-	rc = abort_run(r, keep_data, e);
+	rc = abort_run(r, keep_data, ret_written, e);
 	path = strdup(run_dir(r));
 	run_free(r);
 	if (rc == 0 && path)
@@ -432,22 +434,38 @@ int run_abort(const char *dir, const struct conn *target, bool keep_data, struct
 	return rc;
 }
 
-int run_forget(const char *dir, const struct conn *target, struct err *e)
+static int forget_run(struct run *r, bool *ret_written, struct err *e)
+{
+	bool known = false;
+
+	if (run_open_target(r, e) < 0 || has_ledger(r->target_pg, r->dir.name, &known, e) < 0)
+		return -1;
+	if (known && !file_in(&r->dir, "summary.json")) {
+		err_set(e, ERR_REFUSED,
+			"the run %s is not finished: only its records know which indexes "
+			"and foreign keys it has taken away",
+			r->dir.name);
+		return err_hint(
+			e,
+			"neonferry resume %s finishes it; neonferry abort %s takes it back, or "
+			"with --keep-data leaves the rows; both give back what was taken away",
+			r->dir.path, r->dir.path);
+	}
+	*ret_written = true;
+	holder_release(r->dir.path);
+	return known ? ledger_forget(r->target_pg, r->dir.name, e) : 0;
+}
+
+int run_forget(const char *dir, const struct conn *target, bool *ret_written, struct err *e)
 {
 	struct run_settings s = { .schema = true, .data = true, .post = true };
 	AUTO(free) char *path = NULL;
 	struct run *r = NULL;
-	bool known = false;
 	int rc;
 
 	if (run_load(&r, dir, NULL, target, &s, NULL, e) < 0)
 		return -1;
-	holder_release(r->dir.path);
-	rc = run_open_target(r, e);
-	if (rc == 0)
-		rc = has_ledger(r->target_pg, r->dir.name, &known, e);
-	if (rc == 0 && known)
-		rc = ledger_forget(r->target_pg, r->dir.name, e);
+	rc = forget_run(r, ret_written, e);
 	path = strdup(run_dir(r));
 	run_free(r);
 	if (rc == 0 && path)
