@@ -5,6 +5,7 @@
 #include "transfer/run.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +38,28 @@ int choose_named(char **ret, const char *name, struct err *e)
 	const char *found = is_run(name) ? name : is_run(below) ? below : NULL;
 	if (!found) {
 		err_set(e, ERR_USAGE, "there is no run in %s", opt_public(name));
-		return err_hint(e, "name a run folder, or a run in ./" CHOOSE_FOLDER
-				   "; where the folder is gone, "
-				   "DROP SCHEMA neonferry CASCADE in the target removes what all "
-				   "runs left there");
+		return err_hint(
+			e, "name a run folder, or a run in ./" CHOOSE_FOLDER
+			   "; where the folder is gone, DROP TABLE neonferry.run, neonferry.chunk, "
+			   "neonferry.relation, neonferry.object, neonferry.set_aside, "
+			   "neonferry.format in the target removes the records of all runs");
 	}
 	char *copy = strdup(found);
 	if (!copy)
 		return err_nomem(e);
 	*ret = copy;
 	return 0;
+}
+
+const char *choose_to_name(const char *dir)
+{
+	char here[PATH_MAX], full[PATH_MAX];
+
+	if (!dir || !realpath(CHOOSE_FOLDER, here) || !realpath(dir, full))
+		return dir;
+	size_t n = strlen(here);
+	bool below = strncmp(full, here, n) == 0 && full[n] == '/' && !strchr(full + n + 1, '/');
+	return below ? NULL : dir;
 }
 
 static int only_folders(const struct dirent *entry)

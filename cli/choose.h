@@ -20,6 +20,9 @@ int choose_run(char **ret, const struct opts *o, enum choose_which which, struct
 /* The folder of the run that `name` names, malloc'ed: a run folder, or a run in ./neonferry-runs. */
 int choose_named(char **ret, const char *name, struct err *e) MUST_CHECK;
 
+/* dir, where `neonferry resume` does not find it by itself, from here; else NULL. May be NULL. */
+const char *choose_to_name(const char *dir);
+
 /* True when the run in the folder is finished; one that cannot be read is not. */
 bool choose_is_finished(const char *dir);
 

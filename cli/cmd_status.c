@@ -17,13 +17,17 @@ static int look(const struct opts *o, json_t **ret, struct err *e)
 }
 
 /* In words: what is known without asking a server. */
-static const char *state_of(const json_t *status)
+static void add_state(struct text *t, const json_t *status)
 {
+	const char *dir = choose_to_name(json_string_value(json_object_get(status, "folder")));
+
 	if (json_is_true(json_object_get(status, "working")))
-		return "working now";
-	if (json_is_true(json_object_get(status, "finished")))
-		return "finished";
-	return "stopped: `neonferry resume` goes on";
+		text_add(t, "working now");
+	else if (json_is_true(json_object_get(status, "finished")))
+		text_add(t, "finished");
+	else
+		text_addf(t, "stopped: `neonferry resume%s%s` goes on", dir ? " " : "",
+			  dir ? dir : "");
 }
 
 static const char *next_of(const json_t *status)
@@ -40,10 +44,13 @@ static const char *next_of(const json_t *status)
 static void print(const json_t *status)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
+	AUTO_TEXT struct text state = TEXT_INIT;
 	const json_t *identity = json_object_get(status, "identity");
+
+	add_state(&state, status);
 	json_t *shown = json_pack(
 		"{s:O, s:O, s:s, s:s, s:O*, s:O, s:O}", "run", json_object_get(status, "run"),
-		"folder", json_object_get(status, "folder"), "state", state_of(status), "snapshot",
+		"folder", json_object_get(status, "folder"), "state", text_str(&state), "snapshot",
 		next_of(status), "started", json_object_get(identity, "started"), "plan",
 		json_object_get(status, "plan"), "spill", json_object_get(status, "spill"));
 

@@ -1,5 +1,7 @@
 #include "cli/exit.h"
 
+#include <string.h>
+
 const struct exit_row exit_table[EXIT_N] = {
 	[EXIT_DONE] = { "Everything asked for is done and proven.", "Nothing." },
 	[EXIT_INTERNAL] = { "Internal error: a mistake in the program, or no memory.",
@@ -15,10 +17,24 @@ const struct exit_row exit_table[EXIT_N] = {
 	[EXIT_RESUME] = { "The resume was refused: it cannot be done as asked.",
 			  "The message says why. Nothing was changed." },
 	[EXIT_DIFFERENT] = { "Verification found differences.",
-			     "Do not switch over. The summary names tables and collections." },
+			     "Do not switch over. `neonferry verify --report DIR` finds the rows, "
+			     "`neonferry verify --repair` mends them; or `neonferry abort`." },
 	[EXIT_UNPROVEN] = { "Something could not be verified.",
-			    "The summary names it and why; nothing is known to be wrong." },
+			    "Nothing is known to be wrong. Mend what the summary names, then "
+			    "`neonferry verify`." },
 };
+
+void exit_add_next(struct text *t, enum exit_status status, const char *dir)
+{
+	static const char resume[] = "neonferry resume";
+	const char *next = exit_table[status].next, *at = dir ? strstr(next, resume) : NULL;
+
+	if (at)
+		text_addf(t, "%.*s%s %s%s", (int)(at - next), next, resume, dir,
+			  at + sizeof(resume) - 1);
+	else
+		text_add(t, next);
+}
 
 /* After something was written: can a resume finish without the user doing anything? */
 static enum exit_status after_writing(const struct err *e)

@@ -7,6 +7,7 @@
 #define CLI_EXIT_H
 
 #include "common/err.h"
+#include "common/text.h"
 
 enum exit_status {
 	EXIT_DONE = 0,      /* everything asked for is done and proven */
@@ -27,6 +28,9 @@ struct exit_row {
 };
 
 extern const struct exit_row exit_table[EXIT_N];
+
+/* What to do next. dir: the run folder that `neonferry resume` must be told, or NULL. */
+void exit_add_next(struct text *t, enum exit_status status, const char *dir);
 
 /* written: the run had changed something in the target before the error came. */
 enum exit_status exit_of_error(const struct err *e, bool written);

@@ -80,6 +80,15 @@ static int open_run(struct move *m, struct err *e)
 			  &m->settings, m->events, e);
 }
 
+/* A run that goes on keeps the mode of its spill, whatever is asked for now. */
+static void say_spill(const struct move *m)
+{
+	const char *asked = opt_text(m->o, OPT_ID_SPILL), *kept = run_spill_mode(m->run);
+
+	if (!asked || strcmp(asked, kept) != 0)
+		say_note("spill: %s, which the run was begun with", kept);
+}
+
 static int prepare(struct move *m, struct err *e)
 {
 	bool resume = m->kind == MOVE_RESUME;
@@ -105,6 +114,7 @@ static int prepare(struct move *m, struct err *e)
 		return -1;
 	signals_aim(&m->stop, m->run);
 	say_note("run: %s, in %s", run_name(m->run), run_dir(m->run));
+	say_spill(m);
 	return 0;
 }
 
@@ -233,16 +243,18 @@ static void add_report(struct move *m, json_t *document)
 
 	if (m->proofs && runreport_write(&report, document, &e))
 		say_warning("there is no report of this run: %s", e.text);
+	summary_weigh_report(document);
 }
 
-static void post_result(const struct move *m, const struct summary *s)
+static void post_result(const struct move *m, const struct summary *s, const json_t *document)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
+	const char *means = json_string_value(json_object_get(document, "means"));
 
 	text_addf(&t, "neonferry %s%s%s", s->command, s->run ? " " : "", s->run ? s->run : "");
 	if (s->source && s->target)
 		text_addf(&t, ", %s to %s", conn_label(s->source), conn_label(s->target));
-	text_addf(&t, ": %s", exit_table[s->status].means);
+	text_addf(&t, ": %s", means ? means : exit_table[s->status].means);
 	if (s->error)
 		text_addf(&t, " %s", s->error->text);
 	text_addf(&t, " (exit status %d)", (int)s->status);
@@ -292,8 +304,8 @@ static int conclude(struct move *m, int failed, struct err *e)
 	json_decref(line);
 	if (m->run) /* without one the error has said all */
 		summary_print(document);
+	post_result(m, &s, document);
 	json_decref(document);
-	post_result(m, &s);
 	return (int)s.status;
 }
 

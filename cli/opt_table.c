@@ -104,7 +104,7 @@ const struct opt_spec opt_table[OPT_N] = {
 		.commands = MOVE | BIT(PLAN) | BIT(VERIFY), .value = "N", .min = 1, .max = 64,
 		.env = "NEONFERRY_JOBS", .preset_text = "chosen from the processors",
 		.help = "Sessions that read the source at the same time; for verify, tables compared at "
-			"the same time.",
+			"the same time, 2 where nothing is said.",
 	},
 	[OPT_ID_WORKERS] = {
 		.name = "workers", .type = OPT_COUNT, .group = OPT_GROUP_HOW, .commands = MOVE | BIT(PLAN),
@@ -132,7 +132,8 @@ const struct opt_spec opt_table[OPT_N] = {
 			"plus three times the largest row.",
 	},
 	[OPT_ID_SPILL] = {
-		.name = "spill", .type = OPT_CHOICE, .group = OPT_GROUP_HOW, .commands = MOVE | BIT(PLAN),
+		.name = "spill", .type = OPT_CHOICE, .group = OPT_GROUP_HOW,
+		.commands = BIT(RUN) | BIT(COPY) | BIT(PLAN),
 		.value = "WHEN", .choices = spill_words, .preset = "always", .env = "NEONFERRY_SPILL",
 		.help = "Keep compressed chunks in the run folder: always (the source is read at its own "
 			"speed and then no longer needed), overflow (only what the target cannot take at "

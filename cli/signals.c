@@ -1,5 +1,6 @@
 #include "cli/signals.h"
 
+#include "cli/choose.h"
 #include "cli/exit.h"
 #include "cli/say.h"
 #include "common/clock.h"
@@ -61,6 +62,18 @@ _Noreturn static void end_now(const char *message)
 	_exit(EXIT_STOPPED);
 }
 
+/* The lock is kept: the run stays, whose folder is named. */
+_Noreturn static void end_late(void)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	pthread_mutex_lock(&signals.lock);
+	const char *dir = signals.run ? choose_to_name(run_dir(signals.run)) : NULL;
+	text_addf(&t, "neonferry: stopped after 15 s; `neonferry resume%s%s` goes on from here\n",
+		  dir ? " " : "", dir ? dir : "");
+	end_now(text_str(&t));
+}
+
 static int next_signal(const sigset_t *set, uint64_t deadline)
 {
 	int left = clock_left(deadline);
@@ -93,8 +106,7 @@ static void *watch(UNUSED void *arg)
 		if (got < 0 && errno != EAGAIN)
 			continue;
 		if (got < 0 && clock_left(end_at) == 0)
-			end_now("neonferry: stopped after 15 s; `neonferry resume` goes on from "
-				"here\n");
+			end_late();
 		n++;
 		if (n == 1) {
 			drain_until = clock_deadline(DRAIN_MS);

@@ -1,5 +1,6 @@
 #include "cli/summary.h"
 
+#include "cli/choose.h"
 #include "cli/say.h"
 #include "common/clock.h"
 #include "common/text.h"
@@ -187,19 +188,34 @@ static void add_results(json_t *document, const struct run_results *res)
 			    json_integer(res->large_objects_unproven));
 }
 
+void summary_weigh_report(json_t *document)
+{
+	const json_t *report = json_object_get(document, "report");
+	const char *verdict = json_string_value(json_object_get(report, "verdict"));
+
+	if (verdict && strcmp(verdict, "FAIL") == 0 &&
+	    json_integer_value(json_object_get(document, "exit_status")) == EXIT_DONE)
+		json_object_set_new(
+			document, "means",
+			json_string("All rows asked for are there and proven, but definitions "
+				    "differ: see the report before you switch over."));
+}
+
 json_t *summary_json(const struct summary *s)
 {
 	char ended[CLOCK_ISO_LEN];
 	AUTO(free) char *url = s->target ? summary_url(s->target) : NULL;
+	AUTO_TEXT struct text next = TEXT_INIT;
 
 	clock_iso(ended);
+	exit_add_next(&next, s->status, choose_to_name(s->dir));
 	json_t *document = json_pack(
 		"{s:i, s:s, s:s?, s:s?, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s, s:I, s:o}", "format",
 		1, "command", s->command, "run", s->run, "folder", s->dir, "verdict", verdict_of(s),
 		"exit_status", (int)s->status, "means", exit_table[s->status].means, "next",
-		exit_table[s->status].next, "source", s->source ? conn_label(s->source) : NULL,
-		"target", s->target ? conn_label(s->target) : NULL, "ended", ended, "ms",
-		(json_int_t)s->ms, "tables", tables_json(s));
+		text_str(&next), "source", s->source ? conn_label(s->source) : NULL, "target",
+		s->target ? conn_label(s->target) : NULL, "ended", ended, "ms", (json_int_t)s->ms,
+		"tables", tables_json(s));
 	if (!document)
 		return NULL;
 	add_results(document, s->results);

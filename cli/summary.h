@@ -27,6 +27,9 @@ struct summary {
 /* Tables whose proof failed, and those (and other things) that could not be judged. */
 void summary_count(const struct summary *s, int *ret_different, int *ret_unproven);
 
+/* Once its report is in it: rows that are proven are one thing, definitions that differ another. */
+void summary_weigh_report(json_t *document);
+
 /* The document kept as summary.json. New reference; NULL: no memory. */
 json_t *summary_json(const struct summary *s);
 

@@ -274,19 +274,6 @@ static void add_report(struct text *t, const json_t *report)
 	}
 }
 
-/* Rows that are proven are one thing; definitions that the report found to differ are another. */
-static const char *outcome(const json_t *document)
-{
-	const json_t *report = json_object_get(document, "report");
-
-	if (get_number(document, "exit_status") == EXIT_DONE && report &&
-	    strcmp(get_string(report, "verdict"), "FAIL") == 0)
-		return "All rows asked for are there and proven, but definitions differ: see the "
-		       "report before "
-		       "you switch over.";
-	return get_string(document, "means");
-}
-
 static void add_last_line(struct text *t, const json_t *document)
 {
 	const char *run = json_string_value(json_object_get(document, "run"));
@@ -296,7 +283,7 @@ static void add_last_line(struct text *t, const json_t *document)
 	AUTO_TEXT struct text words = TEXT_INIT;
 	text_addf(&words, "%s%s%s after %s: %s%s%s (exit status %d)",
 		  get_string(document, "command"), run ? " " : "", run ? run : "",
-		  human_duration(buf, get_number(document, "ms")), outcome(document),
+		  human_duration(buf, get_number(document, "ms")), get_string(document, "means"),
 		  status == EXIT_DONE ? "" : " ",
 		  status == EXIT_DONE ? "" : get_string(document, "next"), status);
 	show_words(t, text_str(&words), 0, 2);

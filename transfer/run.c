@@ -187,6 +187,13 @@ const char *run_dir(const struct run *r)
 	return r->dir.path;
 }
 
+const char *run_spill_mode(const struct run *r)
+{
+	const char *mode = json_string_value(json_object_get(r->dir.identity, "spill"));
+
+	return mode ? mode : "always";
+}
+
 struct progress *run_progress(struct run *r)
 {
 	return &r->progress;

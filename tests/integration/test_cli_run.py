@@ -376,8 +376,8 @@ class Interrupted(Case):
         super().setUp()
         self.big()
 
-    def begin(self):
-        process = self.popen("run", "--run-dir", "r", "--chunk-size", "64k", "--senders", "1")
+    def begin(self, *more):
+        process = self.popen("run", "--run-dir", "r", "--chunk-size", "64k", "--senders", "1", *more)
         self.wait_for_rows("big")
         return process
 
@@ -387,12 +387,43 @@ class Interrupted(Case):
         out, err = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 4, out + err)
         self.assertIn("stopping", err)
-        self.assertIn("neonferry resume", out)
+        resume = "`neonferry resume %s/r`" % os.path.realpath(self.folder)  # not in ./neonferry-runs
+        self.assertIn(resume, out)
         out, _ = self.run_("status", "r", env=environment())
         self.assertRegex(out, r"(?m)^state +stopped")
+        self.assertIn(resume, out)
         out, _ = self.run_("resume", "r")
         self.assertIn("exit status 0", out)
         self.assertEqual(TARGET.value("SELECT count(*) FROM big"), "60000")
+
+    def test_a_run_keeps_the_mode_of_its_spill_and_says_so(self):
+        process = self.begin("--spill", "none")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        _, err = self.run_("resume", "r", "--spill", "always", status=2)
+        self.assertIn("--spill", err)
+        _, err = self.run_("resume", "r")
+        self.assertIn("spill: none, which the run was begun with", err)
+        self.assertNotIn("spill always", err)
+        _, err = self.run_("run", "--run-dir", "r")
+        self.assertIn("spill: none, which the run was begun with", err)
+
+    def test_an_unfinished_run_is_not_forgotten(self):
+        """Only its records know what it took away from the target."""
+        TARGET.psql("CREATE TABLE big (id int PRIMARY KEY, t text); CREATE INDEX big_i ON big (id)")
+        process = self.begin()
+        process.kill()
+        process.communicate(timeout=20)
+        wrong = environment(PGPASSWORD="wrong")
+        for command in ("forget", "abort"):
+            self.run_(command, "r", "--yes", status=3, env=wrong)
+        self.run_("abort", "r", "--yes", "--keep-data", status=3, env=wrong)
+        _, err = self.run_("forget", "r", "--yes", status=3)
+        self.assertIn("is not finished", err)
+        self.assertIn("--keep-data", err)
+        self.assertEqual(TARGET.value("SELECT count(*) FROM neonferry.set_aside"), "1")
+        self.run_("abort", "r", "--yes", "--keep-data")
+        self.assertEqual(TARGET.value("SELECT to_regclass('big_i')"), "big_i")
 
     def test_a_resume_knows_its_ends_and_takes_the_password_from_elsewhere(self):
         process = self.begin()

@@ -61,11 +61,27 @@ static void the_numbers_are_those_of_the_contract(void **state)
 	}
 }
 
+static void what_to_do_next_names_a_folder_that_must_be_named(void **state)
+{
+	AUTO_TEXT struct text t = TEXT_INIT;
+
+	(void)state;
+	exit_add_next(&t, EXIT_STOPPED, NULL);
+	assert_string_equal(text_str(&t), "`neonferry resume` finishes the run.");
+	text_clear(&t);
+	exit_add_next(&t, EXIT_STOPPED, "/a/r");
+	assert_string_equal(text_str(&t), "`neonferry resume /a/r` finishes the run.");
+	text_clear(&t);
+	exit_add_next(&t, EXIT_DONE, "/a/r");
+	assert_string_equal(text_str(&t), exit_table[EXIT_DONE].next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_error_has_its_status),
 		cmocka_unit_test(a_difference_weighs_more_than_a_doubt),
+		cmocka_unit_test(what_to_do_next_names_a_folder_that_must_be_named),
 		cmocka_unit_test(the_numbers_are_those_of_the_contract),
 	};
 
