@@ -24,7 +24,7 @@ const struct command command_table[COMMAND_N] = {
 		.summary = "connect both ends and look for what would stop a run",
 		.about =
 			"Connects to both ends and looks at what a run needs: versions, TLS, a pooler in "
-			"between, extensions, rights, programs, and whether both ends are the same database. "
+			"between (known by -pooler in its host name), extensions, rights, programs, and whether both ends are the same database. "
 			"Writes nothing. Exit status 3 if something would stop a run.",
 		.examples = "neonferry check --source postgresql:///chat_pgvector",
 	},
@@ -80,7 +80,9 @@ const struct command command_table[COMMAND_N] = {
 		.about =
 			"Removes what neonferry recorded about a finished run: its rows in the schema "
 			"\"neonferry\" of the target (the schema itself with the last run) and the run "
-			"folder. The moved data stays.",
+			"folder, its report included: copy report/ and summary.json elsewhere first where "
+			"somebody may ask for them. The moved data stays. A run that is not finished is "
+			"refused: `neonferry abort --keep-data` ends one and leaves its rows.",
 		.examples = "neonferry forget 20261121-101500-4f2a",
 	},
 	[COMMAND_VERIFY] = {

@@ -94,10 +94,13 @@ void manual_exit(void)
 		add_cell(&t, exit_table[i].next);
 		text_add(&t, " |\n");
 	}
-	text_add(&t,
-		 "\nA server that goes away while rows move is waited for; only when it stays away "
-		 "does the program end, with 4.\nAn error before anything was written is 3, "
-		 "whatever its cause, so that a script may simply try again.\n");
+	text_add(
+		&t,
+		"\nA server that goes away while rows move is waited for; only when it stays away "
+		"does the program end, with 4.\nAn error before anything was written is 3, whether "
+		"it came from a server, the network or the disk, so that a script may simply try "
+		"again; but wrong options are 2, Ctrl-C is 4, a refused resume 6.\n`copy` and "
+		"`--schema-only` prove no rows: their 0 says that everything asked for is done.\n");
 	say_out("%s", text_str(&t));
 }
 
@@ -141,6 +144,21 @@ void manual_environment(void)
 	environment_row(&t, "NEONFERRY_SPILL_KEY",
 			"32 bytes as 64 hexadecimal digits or in base64: what a run keeps of the rows "
 			"on disk is encrypted with it; a resume needs the same key");
+	environment_row(
+		&t, "NEON_API_KEY",
+		"`restore-point` makes a branch with it, by neonctl; the key is neonctl's to read");
+	text_add(&t, "\n## Neon and migrations\n\n| variable | meaning |\n|---|---|\n");
+	environment_row(&t, "NEON_PROJECT_ID",
+			"the project of the target, where the target does not say it by itself");
+	environment_row(&t, "DATABASE_URL_DEV, DATABASE_URL_TEST",
+			"the databases of `schema ... --env dev` and `--env test`; of `--env prod` "
+			"DATABASE_URL_UNPOOLED, else DATABASE_URL");
+	environment_row(&t, "FORCE_MIGRATION",
+			"\"true\" is `--force` of `schema apply` and `schema rollback`");
+	environment_row(
+		&t, "SSL_CERT_FILE",
+		"the certificate authorities by which a Neon endpoint is verified, in place "
+		"of the system's own file");
 	text_add(&t, "\n## The terminal\n\n| variable | meaning |\n|---|---|\n");
 	environment_row(&t, "NO_COLOR", "no colours, where it is not empty");
 	environment_row(&t, "TERM", "\"dumb\" or nothing: plain lines instead of a live display");
