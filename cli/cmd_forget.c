@@ -24,11 +24,11 @@ int cmd_forget(const struct opts *o)
 	AUTO_ENDPOINTS struct endpoints ends = { 0 };
 	AUTO(free) char *dir = NULL;
 	struct err e = ERR_INIT;
-	bool written = false; /* a part may be gone already */
+	bool written = false; /* a part may be gone already, but nothing of what is refused */
 
 	if (forget(o, &ends, &dir, &written, &e)) {
 		say_error(&e);
-		return (int)exit_of_error(&e, written);
+		return (int)exit_of_error(&e, written && e.kind != ERR_REFUSED);
 	}
 	say_out("%s: forgotten\n", dir);
 	return EXIT_DONE;

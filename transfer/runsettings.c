@@ -138,7 +138,10 @@ int run_take_identity(struct run *r, struct err *e)
 	return 0;
 }
 
-/* What a run was begun with and keeps: the spill mode may not matter, these do. */
+/*
+ * What a run was begun with and keeps. It keeps the mode of its spill, too, but another one is no
+ * reason to refuse: the rows are the same.
+ */
 static const char *const fixed_settings[] = {
 	"existing",           "schema",         "data",   "post",     "keep_indexes",
 	"allow_unlogged",     "columns_format", "tables", "excluded", "collections",

@@ -184,7 +184,7 @@ class Overlap(unittest.TestCase):
             pair.end_holder()
             pair.sql("UPDATE parent SET v = 'changed' WHERE id % 3 = 0; INSERT INTO parent VALUES (900, 'new'); "
                      "INSERT INTO child VALUES (9000, 900, 'new')")
-            again = pair.start("resume", *MORE, "--spill", "none")
+            again = pair.start("resume", *MORE)
             self.assertTrue(again.said("index.taken_back"))
             holder.close()
             self.assertEqual(again.wait(), 0, again.text)

@@ -466,6 +466,20 @@ class Formats(Pair):
         self.assertEqual(out["HISTORY OF MIGRATIONS"], "neonferry.schema_migrations")
         self.assertIn("PUBLICATION", done.text)
 
+    def test_a_function_that_leaves_out_a_schema_is_told_how_to_name_it(self):
+        """In an index: it is called while the index is built, and there search_path is empty."""
+        self.make("CREATE FUNCTION clean(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';"
+                  "CREATE FUNCTION norm(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN clean(t); END';"
+                  "CREATE TABLE a (t text); INSERT INTO a VALUES ('X'); CREATE INDEX ON a (norm(t))")
+        done = self.run_it()
+        self.assertEqual(done.status, 5, done.text[-3000:])
+        self.assertIn("clean(text) does not exist", done.text)
+        self.assertIn("ALTER FUNCTION ... SET search_path", done.text)
+        self.source.psql("ALTER FUNCTION norm SET search_path = public", db=self.db)
+        self.target.psql("ALTER FUNCTION norm SET search_path = public", db=self.db)
+        again = self.run_it()
+        self.assertEqual(again.status, 0, again.text[-3000:])
+
     def test_an_empty_database(self):
         self.make("SELECT 1")
         self.assert_moved(self.run_it())
