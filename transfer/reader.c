@@ -233,16 +233,17 @@ static int read_range(struct reader *r, int no, uint64_t from, struct err *e)
 		*e = tried;
 		forget_open_rows(r);
 		from = lanes_restart(r);
-		if (from == UINT64_MAX) { /* the last row was taken before the connection broke */
-			*e = ERR_INIT;
-			return 0;
-		}
 		if (from != before)
 			first_failure = 0, attempt = 1;
 		if (first_failure == 0)
 			first_failure = clock_ms();
 		if (tried.next == ERR_GIVE_UP || clock_ms() - first_failure > GIVE_UP_MS)
 			return err_note(e, "reading %s", r->t->qname);
+		if (from ==
+		    UINT64_MAX) { /* all that was missing was taken before the connection broke */
+			*e = ERR_INIT;
+			return 0;
+		}
 		tell_trouble(r, &tried, from);
 		if (stop_sleep(r->g->stop, clock_backoff(attempt, 500, 30000), e) < 0)
 			return -1;
