@@ -126,35 +126,26 @@ static void drop(struct scratch *s)
 
 /* --- the user's database --- */
 
-#define OF_NO_EXTENSION(id)                                                                        \
-	" NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = " id                      \
-	" AND d.deptype = 'e')"
-#define USERS_SCHEMA                                                                               \
+/* What an extension brought is not the user's. */
+#define OWN_SCHEMA                                                                                 \
 	"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'neon', "                 \
-	"'neon_migration')"
+	"'neon_migration') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = "  \
+	"n.tableoid AND d.objid = n.oid AND d.deptype = 'e')"
+#define OWN_OBJECT                                                                                 \
+	OWN_SCHEMA " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = "        \
+		   "o.tableoid AND d.objid = o.oid AND d.deptype = 'e')"
 
-/* Whatever emptying would drop. What an extension brought does not count. */
+/* Whatever emptying would drop. */
 static const char count_objects[] =
-	"SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE " USERS_SCHEMA
-	" AND n.nspname <> 'public' AND" OF_NO_EXTENSION(
-		"n.oid") ") + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN "
-			 "pg_catalog.pg_namespace n ON"
-			 " n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', "
-			 "'f') AND " USERS_SCHEMA " AND" OF_NO_EXTENSION(
-				 "c.oid") ") + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc "
-					  "p JOIN pg_catalog.pg_namespace n ON"
-					  " n.oid = p.pronamespace WHERE " USERS_SCHEMA
-					  " AND" OF_NO_EXTENSION(
-						  "p.oid") ") + (SELECT pg_catalog.count(*) FROM "
-							   "pg_catalog.pg_type t JOIN "
-							   "pg_catalog.pg_namespace n ON"
-							   " n.oid = t.typnamespace LEFT JOIN "
-							   "pg_catalog.pg_class c ON c.oid = "
-							   "t.typrelid WHERE t.typtype"
-							   " IN ('e', 'd', 'c', 'r') AND "
-							   "(c.relkind IS NULL OR c.relkind = 'c') "
-							   "AND " USERS_SCHEMA
-							   " AND" OF_NO_EXTENSION("t.oid") ")";
+	"SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace n WHERE " OWN_SCHEMA
+	" AND n.nspname <> 'public') + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class o JOIN"
+	" pg_catalog.pg_namespace n ON n.oid = o.relnamespace WHERE " OWN_OBJECT
+	" AND o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')) + (SELECT pg_catalog.count(*) FROM"
+	" pg_catalog.pg_proc o JOIN pg_catalog.pg_namespace n ON n.oid = o.pronamespace"
+	" WHERE " OWN_OBJECT ") + (SELECT pg_catalog.count(*) FROM pg_catalog.pg_type o JOIN"
+	" pg_catalog.pg_namespace n ON n.oid = o.typnamespace LEFT JOIN pg_catalog.pg_class c ON"
+	" c.oid = o.typrelid WHERE " OWN_OBJECT " AND o.typtype IN ('e', 'd', 'c', 'r') AND"
+	" (c.relkind IS NULL OR c.relkind = 'c'))";
 
 static int check_empty(struct scratch *s, struct err *e)
 {
@@ -171,40 +162,37 @@ static int check_empty(struct scratch *s, struct err *e)
 /* Every schema but public, and what stands in public. */
 static const char empty_it[] =
 	"DO $scratch$ DECLARE s text; BEGIN"
-	" FOR s IN SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_namespace n "
-	"WHERE " USERS_SCHEMA " AND n.nspname <> 'public' AND" OF_NO_EXTENSION(
-		"n.oid") " LOOP"
-			 " EXECUTE 'DROP SCHEMA ' || s || ' CASCADE'; END LOOP;"
-			 " FOR s IN SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN "
-			 "'MATERIALIZED VIEW ' WHEN 'S'"
-			 " THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END ||"
-			 " c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c WHERE "
-			 "c.relnamespace ="
-			 " 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', "
-			 "'S', 'f') AND NOT EXISTS"
-			 " (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype "
-			 "IN ('e', 'i')) LOOP"
-			 " BEGIN EXECUTE 'DROP ' || s || ' CASCADE'; EXCEPTION WHEN "
-			 "undefined_table THEN NULL; END;"
-			 " END LOOP;"
-			 " FOR s IN SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc "
-			 "p WHERE p.pronamespace ="
-			 " 'public'::pg_catalog.regnamespace AND NOT EXISTS (SELECT FROM "
-			 "pg_catalog.pg_depend d WHERE"
-			 " d.objid = p.oid AND d.deptype = 'e') LOOP"
-			 " BEGIN EXECUTE 'DROP ROUTINE ' || s || ' CASCADE'; EXCEPTION WHEN "
-			 "undefined_function THEN NULL; END;"
-			 " END LOOP;"
-			 " FOR s IN SELECT t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t "
-			 "LEFT JOIN pg_catalog.pg_class"
-			 " c ON c.oid = t.typrelid WHERE t.typnamespace = "
-			 "'public'::pg_catalog.regnamespace AND t.typtype IN"
-			 " ('e', 'd', 'c', 'r') AND (c.relkind IS NULL OR c.relkind = 'c') AND NOT "
-			 "EXISTS (SELECT FROM"
-			 " pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e') LOOP"
-			 " BEGIN EXECUTE 'DROP TYPE ' || s || ' CASCADE'; EXCEPTION WHEN "
-			 "undefined_object THEN NULL; END;"
-			 " END LOOP; END $scratch$";
+	" FOR s IN SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_namespace n"
+	" WHERE " OWN_SCHEMA " AND n.nspname <> 'public' LOOP"
+	" EXECUTE 'DROP SCHEMA ' || s || ' CASCADE'; END LOOP;"
+	" FOR s IN SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN 'MATERIALIZED VIEW ' "
+	"WHEN 'S'"
+	" THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END ||"
+	" c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c WHERE c.relnamespace ="
+	" 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND "
+	"NOT EXISTS"
+	" (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('e', 'i')) "
+	"LOOP"
+	" BEGIN EXECUTE 'DROP ' || s || ' CASCADE'; EXCEPTION WHEN undefined_table THEN NULL; END;"
+	" END LOOP;"
+	" FOR s IN SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc p WHERE "
+	"p.pronamespace ="
+	" 'public'::pg_catalog.regnamespace AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d "
+	"WHERE"
+	" d.objid = p.oid AND d.deptype = 'e') LOOP"
+	" BEGIN EXECUTE 'DROP ROUTINE ' || s || ' CASCADE'; EXCEPTION WHEN undefined_function THEN "
+	"NULL; END;"
+	" END LOOP;"
+	" FOR s IN SELECT t.oid::pg_catalog.regtype FROM pg_catalog.pg_type t LEFT JOIN "
+	"pg_catalog.pg_class"
+	" c ON c.oid = t.typrelid WHERE t.typnamespace = 'public'::pg_catalog.regnamespace AND "
+	"t.typtype IN"
+	" ('e', 'd', 'c', 'r') AND (c.relkind IS NULL OR c.relkind = 'c') AND NOT EXISTS (SELECT "
+	"FROM"
+	" pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e') LOOP"
+	" BEGIN EXECUTE 'DROP TYPE ' || s || ' CASCADE'; EXCEPTION WHEN undefined_object THEN "
+	"NULL; END;"
+	" END LOOP; END $scratch$";
 
 static int use_given(struct scratch *s, struct err *e)
 {
