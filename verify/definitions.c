@@ -257,9 +257,6 @@ static const char *excuse(struct definitions *d, const struct model_object *o, e
 
 	if (sort == INDEX && state_of(o, sort))
 		return ", which is invalid in the source,";
-	if (sort == INDEX && parent_of(d->model[PG_SOURCE], o->table) &&
-	    !model_find(d->model[PG_TARGET], "table", o->table))
-		return ", whose partition is not there,";
 	if (sort != CONSTRAINT || !table)
 		return "";
 	table += strlen(" REFERENCES ");

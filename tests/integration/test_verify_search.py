@@ -187,7 +187,8 @@ class Search(Planted):
         self.source.create_database("parted")
         self.source.psql(rows + index, db="parted")
         found = {}
-        for name, sql in (("same", rows + index), ("without", rows), ("bits", rows + index + bits)):
+        for name, sql in (("same", rows + index), ("without", rows), ("bits", rows + index + bits),
+                          ("divided", rows + "DROP TABLE parted_1")):
             self.target.create_database("parted_" + name, owner=FERRY)
             self.target.psql(sql, db="parted_" + name, user=FERRY)
             found[name] = verify(self.source.uri(db="parted"), self.target.uri(db="parted_" + name), "level=17",
@@ -203,6 +204,10 @@ class Search(Planted):
                          {("schema", "public.parted_1_v"), ("search", "public.parted.parted_1_v")})
         status, doc = found["bits"]
         self.assertEqual((status, [c["object"] for c in of(doc, "unknown")]), (8, ["public.parted.parted_b"]))
+        # Where the partition itself is not there, its index is no difference of its own.
+        status, doc = found["divided"]
+        self.assertEqual((status, [c["object"] for c in of(doc, "unknown")]), (8, ["public.parted.parted_1_v"]))
+        self.assertEqual([c["object"] for c in of(doc, "warning")], ["public.parted_1"])
 
     def test_a_document_is_added_found_and_deleted_and_nothing_stays(self):
         """P-110: what verify --smoke does."""
