@@ -166,11 +166,6 @@ static int put_all(struct conn *c, const PQconninfoOption *options, struct err *
 	return 0;
 }
 
-static bool ports_are_numbers(const char *ports)
-{
-	return strspn(ports, "0123456789, \t") == strlen(ports);
-}
-
 /*
  * Asks libpq to complete the settings: service file, PG*, its own defaults. There is no call for
  * that, but a connect that fails on a setting before anything is sent leaves the completed
@@ -217,11 +212,8 @@ static int add_defaults(struct conn *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
 		if (!get(c, defaults[i].key)[0] && put(c, defaults[i].key, defaults[i].value, e))
 			return -1;
-	/* Rows are always UTF8, set after the connect; the user's choice could only fail. */
-	if (put(c, "client_encoding", "", e))
-		return -1;
-	/* What the service file says is in the settings now. */
-	return put(c, "service", "", e);
+	/* Rows are always UTF8, set after the connect; what the service file says is in here now. */
+	return put(c, "client_encoding", "", e) ? -1 : put(c, "service", "", e);
 }
 
 static int make_label(struct conn *c, struct err *e)
@@ -308,7 +300,8 @@ static int parse(struct conn **ret, enum pg_role role, const char *given, const 
 	PQconninfoFree(options);
 	if (failed)
 		return -1;
-	if (!ports_are_numbers(get(c, "port")))
+	const char *ports = get(c, "port");
+	if (ports[strspn(ports, "0123456789, \t")])
 		return malformed(e, role, uri, "the port is not a number");
 	return finish(ret, GIVE(&c), origin, e);
 }
@@ -381,7 +374,8 @@ static int from_variables(struct conn **ret, enum pg_role role, const struct var
 	    put_variable(c, "user", v->user, v->default_user, e) ||
 	    put_variable(c, "password", v->password, NULL, e))
 		return -1;
-	if (!ports_are_numbers(get(c, "port")))
+	const char *ports = get(c, "port");
+	if (ports[strspn(ports, "0123456789, \t")])
 		return err_set(e, ERR_USAGE, "%s is not a port number", v->port);
 	return finish(ret, GIVE(&c), v->origin, e);
 }
@@ -527,25 +521,44 @@ static const char *endpoint_option(const char *options)
 	return p ? p + strlen("endpoint=") : "";
 }
 
-/* Length of the first label (or option word) at p, and whether it ends in -pooler. */
-static bool is_pooler_label(const char *p, const char *ends, size_t *ret_len)
+/*
+ * The first label (or option word) at p, ended by one of ends, of len bytes: its length without
+ * -pooler, however often that stands there; len where it is no pooler's.
+ */
+static size_t direct_length(const char *p, const char *ends, size_t *len)
 {
-	size_t n = strcspn(p, ends), suffix = strlen(POOLER);
+	const size_t suffix = strlen(POOLER);
+	size_t n = *len = strcspn(p, ends);
 
-	*ret_len = n;
-	return n > suffix && strncmp(p + n - suffix, POOLER, suffix) == 0;
+	while (n > suffix && strncmp(p + n - suffix, POOLER, suffix) == 0)
+		n -= suffix;
+	return n;
+}
+
+static bool is_pooler_label(const char *p, const char *ends)
+{
+	size_t len;
+
+	return direct_length(p, ends, &len) < len;
 }
 
 bool conn_is_pooled(const struct conn *c)
 {
-	size_t n;
-
 	for (const char *host = get(c, "host"); *host; host += strspn(host, ",")) {
-		if (host[0] != '/' && is_pooler_label(host, ".,", &n))
+		if (host[0] != '/' && is_pooler_label(host, ".,"))
 			return true;
 		host += strcspn(host, ",");
 	}
-	return is_pooler_label(endpoint_option(get(c, "options")), " ", &n);
+	return is_pooler_label(endpoint_option(get(c, "options")), " ");
+}
+
+/* The label at p as it is without the pooler. Returns what follows it. */
+static const char *add_direct_label(struct text *t, const char *p, const char *ends)
+{
+	size_t len, n = direct_length(p, ends, &len);
+
+	text_addn(t, p, n);
+	return p + len;
 }
 
 static int unpool_hosts(struct conn *c, struct err *e)
@@ -554,17 +567,11 @@ static int unpool_hosts(struct conn *c, struct err *e)
 	const char *host = get(c, "host");
 
 	while (*host) {
-		size_t n, whole = strcspn(host, ",");
-		bool pooled = host[0] != '/' && is_pooler_label(host, ".,", &n);
-		if (pooled) {
-			text_addn(&hosts, host, n - strlen(POOLER));
-			text_addn(&hosts, host + n, whole - n);
-		} else {
-			text_addn(&hosts, host, whole);
-		}
-		host += whole;
-		if (*host == ',')
-			text_addn(&hosts, host++, 1);
+		const char *rest = host[0] == '/' ? host : add_direct_label(&hosts, host, ".,");
+		const char *end = rest + strcspn(rest, ",");
+		end += *end == ',';
+		text_addn(&hosts, rest, (size_t)(end - rest));
+		host = end;
 	}
 	return text_check(&hosts, e) ? -1 : put(c, "host", text_str(&hosts), e);
 }
@@ -574,12 +581,11 @@ static int unpool_options(struct conn *c, struct err *e)
 	AUTO_TEXT struct text options = TEXT_INIT;
 	const char *old = get(c, "options");
 	const char *endpoint = endpoint_option(old);
-	size_t n;
 
-	if (!is_pooler_label(endpoint, " ", &n))
+	if (!is_pooler_label(endpoint, " "))
 		return 0;
-	text_addn(&options, old, (size_t)(endpoint - old) + n - strlen(POOLER));
-	text_add(&options, endpoint + n);
+	text_addn(&options, old, (size_t)(endpoint - old));
+	text_add(&options, add_direct_label(&options, endpoint, " "));
 	return text_check(&options, e) ? -1 : put(c, "options", text_str(&options), e);
 }
 

@@ -38,7 +38,7 @@ const char *conn_user(const struct conn *c);
 /* A connection string with everything except the password. malloc'ed. */
 char *conn_public_string(const struct conn *c);
 
-/* True when the host's first label ends in -pooler; conn_unpool() gives the direct endpoint. */
+/* True when a host's first label ends in -pooler; conn_unpool() gives the direct endpoint. */
 bool conn_is_pooled(const struct conn *c);
 int conn_unpool(struct conn **c, struct err *e) MUST_CHECK;
 

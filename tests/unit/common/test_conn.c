@@ -382,6 +382,7 @@ static void a_pooled_host_is_seen_and_made_direct(void **state)
 	check_unpool("postgresql://u:" SECRET "@ep-a-1-pooler.c-2.us-east-2.aws.neon.tech/d",
 		     "ep-a-1.c-2.us-east-2.aws.neon.tech", "");
 	check_unpool("postgresql://u:" SECRET "@a.x,ep-b-pooler.x,c-pooler/d", "a.x,ep-b.x,c", "");
+	check_unpool("postgresql://u:" SECRET "@a.x,ep-b-pooler-pooler.x/d", "a.x,ep-b.x", "");
 	check_unpool("postgresql://u:" SECRET
 		     "@1.2.3.4/d?options=endpoint%3Dep-a-pooler%20-c%20b%3D1",
 		     "1.2.3.4", "endpoint=ep-a -c b=1");
