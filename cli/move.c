@@ -229,7 +229,7 @@ static void drop_folder(struct move *m, enum exit_status status)
 }
 
 /* Beside the summary, where there is a proof to report. A run is no less proven without it. */
-static void add_report(struct move *m, json_t *document)
+static enum exit_status add_report(struct move *m, json_t *document)
 {
 	AUTO(free) char *command = commandline(kind_name(m->kind), m->o);
 	struct runreport report = { .ends = &m->ends,
@@ -243,7 +243,7 @@ static void add_report(struct move *m, json_t *document)
 
 	if (m->proofs && runreport_write(&report, document, &e))
 		say_warning("there is no report of this run: %s", e.text);
-	summary_weigh_report(document);
+	return (enum exit_status)json_integer_value(json_object_get(document, "exit_status"));
 }
 
 static void post_result(const struct move *m, const struct summary *s, const json_t *document)
@@ -261,14 +261,18 @@ static void post_result(const struct move *m, const struct summary *s, const jso
 	tell_post(m->o, text_str(&t));
 }
 
-/* What a run leaves: report (named in the summary) and summary, and its end in the ledger. */
-static int leave(struct move *m, bool proven, json_t *document, struct err *e)
+/*
+ * What a run leaves: report (named in the summary) and summary, and its end in the ledger. status is that
+ * of the rows; what the report found may make it worse.
+ */
+static int leave(struct move *m, enum exit_status *status, json_t *document, struct err *e)
 {
+	bool proven = *status == EXIT_DONE;
 	struct beside drop;
 
 	if (proven)
 		beside_begin(&drop, m->run, run_drop_spill);
-	add_report(m, document);
+	*status = add_report(m, document);
 	int failed = run_finish(m->run, proven, document, e);
 	if (proven && beside_end(&drop) && !failed) {
 		*e = drop.err;
@@ -291,7 +295,7 @@ static int conclude(struct move *m, int failed, struct err *e)
 	drop_folder(m, s.status);
 	s.dir = m->dropped ? NULL : s.dir;
 	json_t *document = summary_json(&s);
-	if (!failed && leave(m, s.status == EXIT_DONE, document, &late)) {
+	if (!failed && leave(m, &s.status, document, &late)) {
 		json_decref(document);
 		s.error = &late;
 		s.status = status_of(m, &late);

@@ -2,6 +2,7 @@
 
 #include "cli/against.h"
 #include "cli/runfacts.h"
+#include "cli/summary.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "transfer/statistics.h"
@@ -72,27 +73,38 @@ static void add_statistics(struct pg *target, json_t *statistics)
 		json_object_set_new(statistics, "target", now);
 }
 
+/* Whether definitions were looked at, as part of what was asked for. */
+static const char *definitions(bool has_source, const json_t *facts)
+{
+	if (!json_is_true(json_object_get(json_object_get(facts, "settings"), "schema")))
+		return "not asked for";
+	return has_source ? "compared" : "not compared";
+}
+
 static int write_report(const struct runreport *r, struct verify_result *v, json_t *summary,
-			const json_t *facts, struct err *e)
+			const json_t *facts, bool has_source, struct err *e)
 {
 	AUTO(free) char *dir = file_path(r->dir, "report");
 	AUTO(free) char *page = dir ? file_path(dir, "report.html") : NULL;
 	AUTO(pg) struct pg *pg = NULL;
 	struct err ignored = ERR_INIT;
 
+	if (!page)
+		return err_nomem(e);
 	(void)!pg_open(&pg, r->ends->target, "report", NULL, &ignored);
 	json_t *rates = against_rates(pg, r->run);
 	add_statistics(pg, json_object_get(facts, "statistics"));
+	json_object_set_new(summary, "report",
+			    json_pack("{s:s, s:s, s:s, s:s}", "path", page, "verdict",
+				      verify_verdict_name(v->verdict), "sentence", v->sentence,
+				      "definitions", definitions(has_source, facts)));
+	summary_weigh_report(summary); /* the report tells how the run ended, too */
 	report_add_transfer(v->doc, summary, rates, facts);
 	json_decref(rates);
-	if (!page)
-		return err_nomem(e);
-	if (report_write(dir, v->doc, NULL, NULL, e))
-		return -1;
-	json_object_set_new(summary, "report",
-			    json_pack("{s:s, s:s, s:s}", "path", page, "verdict",
-				      verify_verdict_name(v->verdict), "sentence", v->sentence));
-	return 0;
+	int failed = report_write(dir, v->doc, NULL, NULL, e);
+	if (failed)
+		json_object_del(summary, "report");
+	return failed;
 }
 
 int runreport_write(const struct runreport *r, json_t *summary, struct err *e)
@@ -121,7 +133,7 @@ int runreport_write(const struct runreport *r, json_t *summary, struct err *e)
 		settings.filter = (struct catalog_filter){ .n_tables = 0 };
 	rc = verify_run(source, r->ends->target, &settings, &result, e);
 	if (rc == 0)
-		rc = write_report(r, result, summary, facts, e);
+		rc = write_report(r, result, summary, facts, source != NULL, e);
 	free_lists(&lists);
 	json_decref(facts);
 	return rc ? err_note(e, "writing the report of the run") : 0;

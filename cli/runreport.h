@@ -21,8 +21,9 @@ struct runreport {
 };
 
 /*
- * Writes the report and adds to the run's summary document "report": {path, verdict, sentence}.
- * The summary becomes part of the report ("transfer").
+ * Writes the report and adds to the run's summary document "report": {path, verdict, sentence,
+ * definitions: "compared", "not asked for" (--data-only), "not compared" (the source was away)}.
+ * The summary, weighed (summary.h), becomes part of the report ("transfer").
  */
 int runreport_write(const struct runreport *r, json_t *summary, struct err *e) MUST_CHECK;
 

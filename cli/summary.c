@@ -188,17 +188,42 @@ static void add_results(json_t *document, const struct run_results *res)
 			    json_integer(res->large_objects_unproven));
 }
 
-void summary_weigh_report(json_t *document)
+static enum exit_status end_otherwise(json_t *document, enum exit_status status, const char *but)
+{
+	AUTO_TEXT struct text means = TEXT_INIT;
+	AUTO_TEXT struct text next = TEXT_INIT;
+	const char *folder = json_string_value(json_object_get(document, "folder"));
+
+	text_addf(&means, "All rows asked for are there and proven, but %s: see the report.", but);
+	if (status != EXIT_DONE)
+		text_addf(&next,
+			  "Make them equal, then `neonferry verify --against-run %s`; "
+			  "or accept them there with --waivers.",
+			  folder ? folder : "RUN");
+	json_object_set_new(document, "exit_status", json_integer(status));
+	json_object_set_new(document, "means", json_string(text_str(&means)));
+	json_object_set_new(document, "next", json_string(text_str(&next)));
+	return status;
+}
+
+enum exit_status summary_weigh_report(json_t *document)
 {
 	const json_t *report = json_object_get(document, "report");
 	const char *verdict = json_string_value(json_object_get(report, "verdict"));
+	const char *definitions = json_string_value(json_object_get(report, "definitions"));
+	int status = (int)json_integer_value(json_object_get(document, "exit_status"));
 
-	if (verdict && strcmp(verdict, "FAIL") == 0 &&
-	    json_integer_value(json_object_get(document, "exit_status")) == EXIT_DONE)
-		json_object_set_new(
-			document, "means",
-			json_string("All rows asked for are there and proven, but definitions "
-				    "differ: see the report before you switch over."));
+	if (status != EXIT_DONE || !verdict || !definitions)
+		return (enum exit_status)status;
+	bool fail = !strcmp(verdict, "FAIL"), unknown = !strcmp(verdict, "INCONCLUSIVE");
+	if (fail && !strcmp(definitions, "not asked for"))
+		return end_otherwise(document, EXIT_DONE, "definitions, not asked for, differ");
+	if (fail)
+		return end_otherwise(document, EXIT_DIFFERENT, "definitions differ");
+	if (unknown && !strcmp(definitions, "compared"))
+		return end_otherwise(document, EXIT_UNPROVEN,
+				     "some definitions could not be compared");
+	return EXIT_DONE;
 }
 
 json_t *summary_json(const struct summary *s)

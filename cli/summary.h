@@ -27,8 +27,11 @@ struct summary {
 /* Tables whose proof failed, and those (and other things) that could not be judged. */
 void summary_count(const struct summary *s, int *ret_different, int *ret_unproven);
 
-/* Once its report is in it: rows that are proven are one thing, definitions that differ another. */
-void summary_weigh_report(json_t *document);
+/*
+ * Once its report is in it: where all rows are proven, but definitions that were asked for differ or
+ * could not be compared, the document says that. Returns its exit status.
+ */
+enum exit_status summary_weigh_report(json_t *document);
 
 /* The document kept as summary.json. New reference; NULL: no memory. */
 json_t *summary_json(const struct summary *s);

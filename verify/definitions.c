@@ -71,7 +71,7 @@ static const char *const model_kinds[] = {
 struct definitions {
 	struct model *model[2]; /* by enum pg_role; NULL: not read */
 	const struct pairs *pairs;
-	bool only_tables;
+	struct parity_want want;
 	struct alike alike;
 	json_t *checks;
 	int n[2][SORTS], different[SORTS];
@@ -163,7 +163,7 @@ static bool is_looked_at(struct definitions *d, const struct model *m, const str
 {
 	const char *table = sort == TABLE ? o->name : o->table;
 
-	if (sort == NOT_LOOKED_AT || !d->only_tables)
+	if (sort == NOT_LOOKED_AT || !d->want.only_tables)
 		return sort != NOT_LOOKED_AT;
 	while (table && !pair_of(d, table))
 		table = parent_of(m, table);
@@ -400,7 +400,8 @@ static void say_row_security(struct definitions *d, const struct model_change *c
 }
 
 /* One finding for all attributes of an object, but those with findings of their own. */
-static void say_whole(enum sort sort, const struct model_change *c, struct words *w)
+static void say_whole(const struct definitions *d, enum sort sort, const struct model_change *c,
+		      struct words *w)
 {
 	bool alone = is_attribute(c, "definition") || is_attribute(c, "version") ||
 		     is_attribute(c, "value");
@@ -414,7 +415,8 @@ static void say_whole(enum sort sort, const struct model_change *c, struct words
 	}
 	/* A run makes unlogged tables logged, as the server would empty them. */
 	if (!is_attribute(c, "persistence") || strcmp(c->to, "permanent") != 0)
-		w->verdict = sorts[sort].different;
+		w->verdict = sort == EXTENSION && d->want.moved ? FINDING_WARNING
+								: sorts[sort].different;
 	else if (w->verdict == FINDING_PASS)
 		w->verdict = FINDING_INFO;
 }
@@ -467,7 +469,7 @@ static int both_ends(struct definitions *d, const struct model_change *c, int n,
 			say_row_security(d, &c[i], &own);
 			failed = tell(d, c[i].before, ROW_SECURITY, &own, e);
 		} else {
-			say_whole(sort, &c[i], &whole);
+			say_whole(d, sort, &c[i], &whole);
 		}
 	}
 	if (failed) {
@@ -568,10 +570,10 @@ static void add_counts(const struct definitions *d, json_t *objects)
 				  "target", d->n[PG_TARGET][i], "different", d->different[i]));
 }
 
-int definitions_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
+int definitions_check(struct pg *const pg[2], const struct pairs *pairs, struct parity_want want,
 		      json_t *checks, json_t *objects, struct err *e)
 {
-	struct definitions d = { .pairs = pairs, .only_tables = only_tables, .checks = checks };
+	struct definitions d = { .pairs = pairs, .want = want, .checks = checks };
 	struct end ends[2] = { { .pg = pg[0], .err = ERR_INIT }, { .pg = pg[1], .err = ERR_INIT } };
 	int failed = 0;
 

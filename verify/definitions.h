@@ -12,8 +12,15 @@
 
 #include <jansson.h>
 
+struct parity_want {
+	bool only_tables; /* objects of other tables, and of none, are not looked at */
+	/* A run moved the rows: it took the extensions' versions that the target has, and has
+	 * proven its rows with them, so another version is an exception. */
+	bool moved;
+};
+
 /* As parity_check(), for the kinds that the model knows. */
-int definitions_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
+int definitions_check(struct pg *const pg[2], const struct pairs *pairs, struct parity_want want,
 		      json_t *checks, json_t *objects, struct err *e) MUST_CHECK;
 
 #endif

@@ -73,12 +73,12 @@ static int check_kind(const struct kind *k, struct pg *const pg[2], json_t *chec
 	return 0;
 }
 
-int parity_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
+int parity_check(struct pg *const pg[2], const struct pairs *pairs, struct parity_want want,
 		 json_t *checks, json_t *objects, struct err *e)
 {
-	if (definitions_check(pg, pairs, only_tables, checks, objects, e))
+	if (definitions_check(pg, pairs, want, checks, objects, e))
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(kinds) && !only_tables; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(kinds) && !want.only_tables; i++) {
 		struct err failed = ERR_INIT;
 
 		if (check_kind(&kinds[i], pg, checks, objects, &failed) == 0)

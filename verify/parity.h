@@ -8,17 +8,16 @@
 #ifndef VERIFY_PARITY_H
 #define VERIFY_PARITY_H
 
-#include "verify/pair.h"
+#include "verify/definitions.h"
 
 #include <jansson.h>
 
 /*
  * Adds findings to checks and, to `objects`, one object a kind: {kind, source: n, target: n,
  * different: n}. pg[PG_SOURCE] may be NULL: then only the state of the target is judged.
- * only_tables: objects of other tables, and of none, are not looked at. What cannot be read is a
- * finding, not an error.
+ * What cannot be read is a finding, not an error.
  */
-int parity_check(struct pg *const pg[2], const struct pairs *pairs, bool only_tables,
+int parity_check(struct pg *const pg[2], const struct pairs *pairs, struct parity_want want,
 		 json_t *checks, json_t *objects, struct err *e) MUST_CHECK;
 
 /* Tables and whether their rows can be compared, from the catalogs alone. */

@@ -39,12 +39,14 @@ static int check_schema(struct verification *r, struct err *e)
 	 */
 	struct pg *sequences[2] = { r->settings->proven ? NULL : r->ends.plain[PG_SOURCE],
 				    r->ends.plain[PG_TARGET] };
+	struct parity_want want = { .only_tables = is_filtered(r),
+				    .moved = r->settings->expected != NULL };
 	struct err failed = ERR_INIT;
 
 	verification_begin(r, "schema");
 	json_object_set_new(r->doc, "objects", objects);
 	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, r->checks);
-	if (parity_check(r->ends.plain, &r->pairs, is_filtered(r), r->checks, objects, &failed) &&
+	if (parity_check(r->ends.plain, &r->pairs, want, r->checks, objects, &failed) &&
 	    verification_tolerate(r, "schema", "definitions", &failed, e))
 		return -1;
 	failed = ERR_INIT;

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""How a run ends where its rows are proven: with what its report says of everything else."""
+
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cluster import FERRY, make_source, make_target  # noqa: E402
+from moving import neonferry  # noqa: E402
+
+FILL = """
+CREATE TABLE docs (id int PRIMARY KEY, v vector(3), t text);
+INSERT INTO docs SELECT i, '[1,2,3]', md5(i::text) FROM generate_series(1, 500) i;
+CREATE INDEX docs_t ON docs (t);
+"""
+
+
+class RunEnd(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.source = cls.enterClassContext(make_source())
+        cls.target = cls.enterClassContext(make_target())
+        cls.source.psql(FILL)
+
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.db = "end_%s" % self.id().rsplit(".", 1)[1][5:30].lower()
+        self.target.create_database(self.db, owner=FERRY)
+
+    def call(self, *args, **kw):
+        return neonferry(*args, "--source", self.source.uri(), "--target", self.target.uri(db=self.db),
+                         cwd=self.folder, **kw)
+
+    def run_it(self, *args):
+        """How it ended, its summary, and the run's place in its own report, which must say the same."""
+        done = self.call("run", *args, run_dir=os.path.join(self.folder, "run"))
+        with open(os.path.join(self.folder, "run", "summary.json"), encoding="utf-8") as f:
+            summary = json.load(f)
+        with open(os.path.join(self.folder, "run", "report", "report.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f)["transfer"]["summary"]["exit_status"], done.status)
+        self.assertEqual((summary["exit_status"], summary["verdict"]), (done.status, "proven"), done.text)
+        self.assertIn(summary["means"], " ".join(done.text.split()))
+        return done, summary
+
+    def make_target_tables(self, sql):
+        self.target.psql("CREATE TABLE docs (id int PRIMARY KEY, v vector(3), t text);"
+                         + sql + "; ALTER TABLE docs OWNER TO %s" % FERRY, db=self.db)
+
+    def test_definitions_that_differ_are_no_success(self):
+        self.make_target_tables("CREATE INDEX docs_t ON docs (id, t)")
+        done, summary = self.run_it()
+        self.assertEqual((done.status, summary["report"]["verdict"], summary["report"]["definitions"]),
+                         (7, "FAIL", "compared"), done.text)
+        self.assertIn("All rows asked for are there and proven, but definitions differ", summary["means"])
+        self.target.psql("DROP INDEX docs_t; CREATE INDEX docs_t ON docs (t)", db=self.db)
+        again = self.call(*summary["next"].split("`")[1].split()[1:])  # what it says to do next
+        self.assertEqual(again.status, 0, again.text)
+
+    def test_definitions_not_asked_for_are_only_told(self):
+        self.make_target_tables("CREATE INDEX docs_t ON docs (id, t)")
+        done, summary = self.run_it("--data-only")
+        self.assertEqual((done.status, summary["report"]["verdict"], summary["report"]["definitions"]),
+                         (0, "FAIL", "not asked for"), done.text)
+        self.assertIn("definitions, not asked for, differ", summary["means"])
+
+    def test_another_version_of_an_extension_is_an_exception_of_what_a_run_moved(self):
+        """verify, which knows of no run, judges it as a difference."""
+        self.source.psql("UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
+        self.addCleanup(self.source.psql, "UPDATE pg_extension x SET extversion = a.default_version FROM"
+                        " pg_available_extensions a WHERE a.name = x.extname AND x.extname = 'vector'")
+        done, summary = self.run_it()
+        self.assertEqual((done.status, summary["report"]["verdict"]), (0, "PASS WITH EXCEPTIONS"), done.text)
+        against = self.call("verify", "--against-run", os.path.join(self.folder, "run"), "--level", "digest")
+        self.assertEqual(against.status, 0, against.text)
+        self.assertRegex(against.text, r"warning\s+schema\s+vector: .*0\.7\.4")
+        alone = self.call("verify", "--level", "digest")
+        self.assertEqual(alone.status, 7, alone.text)
+
+
+if __name__ == "__main__":
+    unittest.main()
