@@ -218,6 +218,33 @@ static void check_extensions(struct check *c)
 		check_extension(c, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
 }
 
+/* Settings of the database or the role are not carried, and searches feel these. */
+static void check_search_settings(struct check *c)
+{
+	AUTO(free) char *source = NULL;
+	AUTO(free) char *target = NULL;
+	static const char sql[] =
+		"SELECT coalesce(pg_catalog.string_agg(s, ', ' ORDER BY s), 'none') FROM "
+		"pg_catalog.pg_db_role_setting d CROSS JOIN LATERAL pg_catalog.unnest(d.setconfig) "
+		"s "
+		"WHERE d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname "
+		"= "
+		"pg_catalog.current_database())) AND d.setrole IN (0, (SELECT oid FROM "
+		"pg_catalog.pg_roles WHERE rolname = current_user)) AND s ~ '^(hnsw|ivfflat)[.]'";
+
+	if (!ask(c, c->source, "search settings", sql, &source) ||
+	    !ask(c, c->target, "search settings", sql, &target))
+		return;
+	bool equal = strcmp(source, target) == 0;
+	found(c, "target", "search settings", equal ? "ok" : "note",
+	      equal ? "%s"
+		    : "%s; in the source: %s. Set them there before the run, which else ends with "
+		      "7, for "
+		      "searches would find other neighbours: SELECT '[1]'::vector; ALTER DATABASE "
+		      "... SET",
+	      target, source);
+}
+
 /*
  * Names of hosts prove nothing. A lock on a random key in the one is free in the other, unless they
  * are the same database.
@@ -354,6 +381,7 @@ static void check_all(struct check *c, const struct endpoints *ends)
 	if (c->source && c->target) {
 		check_not_same(c);
 		check_extensions(c);
+		check_search_settings(c);
 	}
 	if (c->locks && c->source)
 		check_locks(c, c->source);

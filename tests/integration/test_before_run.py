@@ -292,6 +292,16 @@ class Around(Case):
                                        r"(public\.)?plain.*LOCK TABLE plain")
             self.assertNotRegex(self.call("check").out, r"source +locks")
 
+    def test_check_tells_of_search_settings_that_a_run_does_not_carry(self):
+        """Without them definitions differ after the run, which then does not end with 0."""
+        self.source.psql("ALTER DATABASE %s SET hnsw.ef_search = 100" % self.source.db)
+        self.addCleanup(self.source.psql, "ALTER DATABASE %s RESET hnsw.ef_search" % self.source.db)
+        self.assertRegex(self.call("check").out, r"note +target +search settings +none; .*hnsw\.ef_search=100")
+        self.assertEqual(self.call("run").status, 7)
+        self.target.psql("SELECT '[1]'::vector; ALTER DATABASE %s SET hnsw.ef_search = 100" % self.db, db=self.db)
+        self.assertRegex(self.call("check").out, r"ok +target +search settings +hnsw\.ef_search=100")
+        self.assertEqual(self.call("run").status, 0)
+
     def test_check_knows_which_extensions_the_role_may_create(self):
         self.source.psql("CREATE EXTENSION pageinspect")
         self.addCleanup(self.source.psql, "DROP EXTENSION pageinspect")
