@@ -17,8 +17,9 @@ const struct exit_row exit_table[EXIT_N] = {
 	[EXIT_RESUME] = { "The resume was refused: it cannot be done as asked.",
 			  "The message says why. Nothing was changed." },
 	[EXIT_DIFFERENT] = { "Verification found differences.",
-			     "Do not switch over. `neonferry verify --report DIR` finds the rows, "
-			     "`neonferry verify --repair` mends them; or `neonferry abort`." },
+			     "Do not switch over. `neonferry verify --report DIR` names what "
+			     "differs, `neonferry verify --repair` mends rows; or `neonferry "
+			     "abort`." },
 	[EXIT_UNPROVEN] = { "Something could not be verified.",
 			    "Nothing is known to be wrong. Mend what the summary names, then "
 			    "`neonferry verify`." },
