@@ -188,13 +188,14 @@ static void add_results(json_t *document, const struct run_results *res)
 			    json_integer(res->large_objects_unproven));
 }
 
-static enum exit_status end_otherwise(json_t *document, enum exit_status status, const char *but)
+static enum exit_status end_otherwise(json_t *document, enum exit_status status, const char *rows,
+				      const char *rest)
 {
 	AUTO_TEXT struct text means = TEXT_INIT;
 	AUTO_TEXT struct text next = TEXT_INIT;
 	const char *folder = json_string_value(json_object_get(document, "folder"));
 
-	text_addf(&means, "All rows asked for are there and proven, but %s: see the report.", but);
+	text_addf(&means, "%s %s: see the report.", rows, rest);
 	if (status != EXIT_DONE)
 		text_addf(&next,
 			  "Make them equal, then `neonferry verify --against-run %s`; "
@@ -208,22 +209,29 @@ static enum exit_status end_otherwise(json_t *document, enum exit_status status,
 
 enum exit_status summary_weigh_report(json_t *document)
 {
+	static const char proven[] = "All rows asked for are there and proven, but";
 	const json_t *report = json_object_get(document, "report");
 	const char *verdict = json_string_value(json_object_get(report, "verdict"));
 	const char *definitions = json_string_value(json_object_get(report, "definitions"));
 	int status = (int)json_integer_value(json_object_get(document, "exit_status"));
 
-	if (status != EXIT_DONE || !verdict || !definitions)
+	if (!verdict || !definitions || (status != EXIT_DONE && status != EXIT_UNPROVEN))
 		return (enum exit_status)status;
-	bool fail = !strcmp(verdict, "FAIL"), unknown = !strcmp(verdict, "INCONCLUSIVE");
-	if (fail && !strcmp(definitions, "not asked for"))
-		return end_otherwise(document, EXIT_DONE, "definitions, not asked for, differ");
-	if (fail)
-		return end_otherwise(document, EXIT_DIFFERENT, "definitions differ");
-	if (unknown && !strcmp(definitions, "compared"))
-		return end_otherwise(document, EXIT_UNPROVEN,
+	bool fail = !strcmp(verdict, "FAIL"), asked = strcmp(definitions, "not asked for") != 0;
+	if (fail && asked)
+		return end_otherwise(document, EXIT_DIFFERENT,
+				     status == EXIT_DONE
+					     ? proven
+					     : "Something of the rows could not be verified, and",
+				     "definitions differ");
+	if (fail && status == EXIT_DONE)
+		return end_otherwise(document, EXIT_DONE, proven,
+				     "definitions, not asked for, differ");
+	if (!strcmp(verdict, "INCONCLUSIVE") && !strcmp(definitions, "compared") &&
+	    status == EXIT_DONE)
+		return end_otherwise(document, EXIT_UNPROVEN, proven,
 				     "some definitions could not be compared");
-	return EXIT_DONE;
+	return (enum exit_status)status;
 }
 
 json_t *summary_json(const struct summary *s)

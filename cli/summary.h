@@ -28,8 +28,8 @@ struct summary {
 void summary_count(const struct summary *s, int *ret_different, int *ret_unproven);
 
 /*
- * Once its report is in it: where all rows are proven, but definitions that were asked for differ or
- * could not be compared, the document says that. Returns its exit status.
+ * Once its report is in it: where the rows are proven, or not all of them, but definitions that were
+ * asked for differ or could not be compared, the document says that. Returns its exit status.
  */
 enum exit_status summary_weigh_report(json_t *document);
 

@@ -23,7 +23,9 @@ static void the_report_of_a_run_weighs_in_its_status(void **state)
 		{ EXIT_DONE, "INCONCLUSIVE", "not compared", EXIT_DONE, NULL },
 		{ EXIT_DONE, "INCONCLUSIVE", "not asked for", EXIT_DONE, NULL },
 		{ EXIT_DIFFERENT, "FAIL", "compared", EXIT_DIFFERENT, NULL },
-		{ EXIT_UNPROVEN, "FAIL", "compared", EXIT_UNPROVEN, NULL },
+		{ EXIT_UNPROVEN, "FAIL", "compared", EXIT_DIFFERENT, "and definitions differ" },
+		{ EXIT_UNPROVEN, "FAIL", "not asked for", EXIT_UNPROVEN, NULL },
+		{ EXIT_UNPROVEN, "INCONCLUSIVE", "compared", EXIT_UNPROVEN, NULL },
 		{ EXIT_DONE, NULL, NULL, EXIT_DONE, NULL },
 	};
 
