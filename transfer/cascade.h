@@ -13,7 +13,8 @@
 struct cascade {
 	const char *relation; /* SQL name of the table */
 	const char *rows;     /* SQL: "FROM ONLY t WHERE ...", those that are removed */
-	const char *removed; /* SQL: true of a row nf_by that is removed with them; NULL: none is */
+	const char
+		*removed; /* SQL: true of a row nf_ref that is removed with them; NULL: none is */
 	const char *doing;    /* for the message: "emptying" */
 	const char *hint;
 	/* Tables whose rows may be reached, for they are removed as well: SQL names, borrowed. */

@@ -12,17 +12,17 @@ static void add_xids(struct text *sql, const char *from, const char *relation)
 	text_add(sql, "))");
 }
 
-/* SQL: true of a row nf_by that is removed itself. */
+/* SQL: true of a row nf_ref that is removed itself. */
 static void add_removed(const struct withdraw *w, const char *from, struct text *sql)
 {
 	for (int i = 0; i < w->n_relations; i++) {
-		text_addf(sql, "%s(nf_by.tableoid IN (SELECT pg_catalog.to_regclass(",
+		text_addf(sql, "%s(nf_ref.tableoid IN (SELECT pg_catalog.to_regclass(",
 			  i ? " OR " : "");
 		text_add_literal(sql, w->relations[i]);
 		text_add(sql, ") UNION SELECT relid FROM "
 			      "pg_catalog.pg_partition_tree(pg_catalog.to_regclass(");
 		text_add_literal(sql, w->relations[i]);
-		text_add(sql, "))) AND nf_by.xmin = ");
+		text_add(sql, "))) AND nf_ref.xmin = ");
 		add_xids(sql, from, w->relations[i]);
 		text_add(sql, ")");
 	}

@@ -8,38 +8,29 @@
  *
  * INVARIANT	The count holds until the transaction ends: the referenced rows are locked FOR
  *		UPDATE by then, and no row can come to refer to a row that is.
- * OWNER	reach_done().
  */
 #ifndef VERIFY_REACH_H
 #define VERIFY_REACH_H
 
-#include "common/pg.h"
-
-struct reach_key;
-
-struct reach {
-	int n;
-	struct reach_key *keys;
-};
+#include "schema/action.h"
 
 /* The foreign keys that refer to a table of the target, or to a partition of it, and act. */
-int reach_read(struct reach *ret, struct pg *target, uint32_t table, struct err *e) MUST_CHECK;
-void reach_done(struct reach *r);
+int reach_read(struct actions *ret, struct pg *target, uint32_t table, struct err *e) MUST_CHECK;
 
 /*
  * The referencing table `child` is repaired, too: what ON UPDATE CASCADE does to its rows is what
  * the source has there, and is compared again afterwards.
  */
-void reach_allow_cascade(struct reach *r, uint32_t child);
+void reach_allow_cascade(struct actions *r, uint32_t child);
 
 /*
  * Fails (ERR_DATA) where deleting the rows at `places`, VALUES (table, place), would reach rows
  * that are not among them.
  */
-int reach_check_delete(const struct reach *r, struct pg *target, const char *places,
+int reach_check_delete(const struct actions *r, struct pg *target, const char *places,
 		       struct err *e) MUST_CHECK;
 /* As that for an update; places: VALUES (table, place, place in `beside`, the new rows). */
-int reach_check_update(const struct reach *r, struct pg *target, const char *beside,
+int reach_check_update(const struct actions *r, struct pg *target, const char *beside,
 		       const char *places, struct err *e) MUST_CHECK;
 
 #endif

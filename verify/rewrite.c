@@ -104,7 +104,7 @@ void rewrite_done(struct rewrite *w)
 {
 	free(w->triggers_off);
 	free(w->triggers_on);
-	reach_done(&w->reach);
+	actions_done(&w->reach);
 	*w = (struct rewrite){ .p = NULL };
 }
 

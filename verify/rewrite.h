@@ -23,7 +23,7 @@ struct rewrite {
 	bool replace;      /* an identity column cannot be updated: changed rows are put anew */
 	char *triggers_off, *triggers_on; /* SQL, perhaps empty */
 	bool triggers_fire;               /* there are some, and they cannot be switched off */
-	struct reach reach;
+	struct actions reach;
 };
 
 enum rewrite_outcome {
