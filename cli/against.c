@@ -165,11 +165,9 @@ static int query_rates(struct pg *pg, const char *run, PGresult **ret, struct er
 		  "::float8 AS s FROM neonferry.chunk WHERE run = ");
 	text_add_literal(&sql, run);
 	text_addf(&sql,
-		  "), b AS (SELECT least(floor(extract(epoch FROM loaded - first)::float8 / s * "
-		  "%d), %d)"
-		  " AS n, s, bytes FROM c) SELECT (n + 0.5) * s / %d, sum(bytes) * %d / s / 1e6 "
-		  "FROM b"
-		  " GROUP BY n, s ORDER BY n",
+		  "), b AS (SELECT least(floor(extract(epoch FROM loaded - first)::float8 / s *"
+		  " %d), %d) AS n, s, bytes FROM c) SELECT (n + 0.5) * s / %d,"
+		  " sum(bytes) * %d / s / 1e6 FROM b GROUP BY n, s ORDER BY n",
 		  SAMPLES, SAMPLES - 1, SAMPLES, SAMPLES);
 	return text_check(&sql, e) ? -1 : pg_query(pg, text_str(&sql), ret, e);
 }

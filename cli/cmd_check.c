@@ -170,15 +170,14 @@ static void check_extension(struct check *c, const char *name, const char *versi
 
 	if (pg_query_params(c->target,
 			    "SELECT coalesce(a.installed_version, ''), a.default_version, "
-			    "a.installed_version IS NULL "
-			    "AND NOT v.trusted AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles "
-			    "WHERE rolname = "
-			    "current_user) AND "
-			    "coalesce(pg_catalog.current_setting('neon.timeline_id', true), "
-			    "pg_catalog.current_setting('neon.endpoint_id', true)) IS NULL FROM "
-			    "pg_catalog.pg_available_extensions a JOIN "
-			    "pg_catalog.pg_available_extension_versions v ON "
-			    "v.name = a.name AND v.version = a.default_version WHERE a.name = $1",
+			    "a.installed_version IS NULL AND NOT v.trusted AND NOT "
+			    "(SELECT rolsuper FROM pg_catalog.pg_roles "
+			    "WHERE rolname = current_user) "
+			    "AND coalesce(pg_catalog.current_setting('neon.timeline_id', true), "
+			    "pg_catalog.current_setting('neon.endpoint_id', true)) IS NULL "
+			    "FROM pg_catalog.pg_available_extensions a JOIN "
+			    "pg_catalog.pg_available_extension_versions v ON v.name = a.name "
+			    "AND v.version = a.default_version WHERE a.name = $1",
 			    1, values, &res, &e)) {
 		failed(c, "target", "extension", &e);
 		return;

@@ -24,7 +24,8 @@ const struct command command_table[COMMAND_N] = {
 		.summary = "connect both ends and look for what would stop a run",
 		.about =
 			"Connects to both ends and looks at what a run needs: versions, TLS, a pooler in "
-			"between (known by -pooler in its host name), extensions, rights, programs, and whether both ends are the same database. "
+			"between (known by -pooler in its host name), extensions, rights, programs, and "
+			"whether both ends are the same database. "
 			"Writes nothing. Exit status 3 if something would stop a run.",
 		.examples = "neonferry check --source postgresql:///chat_pgvector",
 	},

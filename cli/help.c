@@ -179,9 +179,8 @@ void help_overview(void)
 {
 	AUTO_TEXT struct text t = TEXT_INIT;
 
-	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves it "
-		     "arrived"
-		     "\n\nUsage: neonferry COMMAND [OPTION...]\n\nCommands:\n");
+	text_add(&t, "neonferry - moves a PostgreSQL database with pgvector to Neon and proves "
+		     "it arrived\n\nUsage: neonferry COMMAND [OPTION...]\n\nCommands:\n");
 	for (int i = 0; i < COMMAND_N; i++)
 		text_addf(&t, "  %-15s  %s\n", command_table[i].name, command_table[i].summary);
 	text_add(&t, "\n`neonferry COMMAND --help` shows everything about a command.\n\n");

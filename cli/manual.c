@@ -327,8 +327,7 @@ void manual_man(void)
 
 	text_add(&t,
 		 ".TH NEONFERRY 1\n.SH NAME\nneonferry \\- move a PostgreSQL database with "
-		 "pgvector to "
-		 "Neon\n.SH SYNOPSIS\n.B neonferry\n.I COMMAND\n[\\fIOPTION\\fR...]\n"
+		 "pgvector to Neon\n.SH SYNOPSIS\n.B neonferry\n.I COMMAND\n[\\fIOPTION\\fR...]\n"
 		 ".SH DESCRIPTION\nMoves a PostgreSQL database into another one, survives "
 		 "interruptions on the way, and proves afterwards that what arrived is what was "
 		 "sent.\n");

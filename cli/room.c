@@ -59,8 +59,7 @@ int room_here(const char *folder, uint64_t needed, struct room *ret, struct err 
 	ret->fits = free_bytes >= needed;
 	text_addf(&ret->text,
 		  "%s free in %s for a run folder; the source takes %s, indexes included, before "
-		  "it is "
-		  "compressed%s",
+		  "it is compressed%s",
 		  human_bytes(bytes, free_bytes), folder, human_bytes(more, needed),
 		  ret->fits
 			  ? ""

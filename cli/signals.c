@@ -87,8 +87,7 @@ static void first_signal(void)
 	if (!raise_level(STOP_DRAIN))
 		end_now("neonferry: stopped\n");
 	say_note("neonferry: stopping; what is in flight is finished first (15 s at most). Ctrl-C "
-		 "again "
-		 "stops at once.");
+		 "again stops at once.");
 }
 
 static void *watch(UNUSED void *arg)

@@ -114,9 +114,8 @@ const struct pgerr_rule pgerr_rules[] = {
 	  "create the extension or object that is named; for vector: CREATE EXTENSION vector" },
 	{ "42883", "", ERR_NONE, ERR_GIVE_UP, "A function or operator does not exist.",
 	  "name its schema where a function's body or an expression uses it, or ALTER FUNCTION ... "
-	  "SET "
-	  "search_path: sessions here have an empty one; else compare the extensions' versions in "
-	  "source and target" },
+	  "SET search_path: sessions here have an empty one; else compare the extensions' versions "
+	  "in source and target" },
 	{ "42703", "", ERR_NONE, ERR_GIVE_UP, "The column does not exist.",
 	  "compare the schemas of source and target" },
 	{ "42P07", "", ERR_NONE, ERR_GIVE_UP, "A table or index of that name exists already.",

@@ -135,9 +135,8 @@ static int load_created(struct pg *pg, const char *run, struct created_list *ret
 
 	if (pg_query_params(pg,
 			    "SELECT entry, tag, detail ->> 'type', detail ->> 'schema',"
-			    " detail ->> 'operator' FROM neonferry.object WHERE run = $1 AND "
-			    "section = 'pre-data'"
-			    " AND outcome = 'applied' ORDER BY seq DESC",
+			    " detail ->> 'operator' FROM neonferry.object WHERE run = $1"
+			    " AND section = 'pre-data' AND outcome = 'applied' ORDER BY seq DESC",
 			    1, &run, &res, e) < 0)
 		return err_note(e, "reading the ledger");
 	all.list = calloc((size_t)PQntuples(res) + 1, sizeof *all.list);

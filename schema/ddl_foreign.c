@@ -117,8 +117,7 @@ static void name_offenders(struct ddl_session *s, const struct archive_entry *en
 		err_note(e, "checking the keys %s", text_str(&keys));
 	e->hint[0] = '\0';
 	err_hint(e, "correct these rows in the source, or drop the foreign key there, then begin "
-		    "anew: a run "
-		    "keeps its snapshot (neonferry abort, neonferry run)");
+		    "anew: a run keeps its snapshot (neonferry abort, neonferry run)");
 }
 
 /* --- the steps --- */
@@ -146,9 +145,9 @@ static bool split(const struct archive_entry *entry, const PGresult *partitioned
 int ddl_foreign_list_partitioned(struct pg *pg, PGresult **ret, struct err *e)
 {
 	if (pg_query(pg,
-		     "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM "
-		     "pg_catalog.pg_class"
-		     " c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		     "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+		     " FROM pg_catalog.pg_class c"
+		     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		     " WHERE c.relkind = 'p'",
 		     ret, e) < 0)
 		return err_note(e, "listing partitioned tables");

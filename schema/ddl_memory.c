@@ -21,8 +21,8 @@ static const char server_sql[] =
 	" pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')),"
 	" pg_catalog.current_setting('max_worker_processes'),"
 	" pg_catalog.current_setting('max_parallel_workers'),"
-	" (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = "
-	"'max_parallel_maintenance_workers'),"
+	" (SELECT reset_val FROM pg_catalog.pg_settings"
+	" WHERE name = 'max_parallel_maintenance_workers'),"
 	" coalesce(pg_catalog.current_setting('neon.endpoint_id', true),"
 	" pg_catalog.current_setting('neon.timeline_id', true),"
 	" (SELECT extname::text FROM pg_catalog.pg_extension WHERE extname = 'neon_utils'))";

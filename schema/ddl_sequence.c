@@ -32,9 +32,8 @@ static const char list_sql[] =
 	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 	" JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid"
 	" WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog',"
-	" 'information_schema', 'neonferry', 'neon', 'neon_migration') AND NOT EXISTS (SELECT 1 "
-	"FROM"
-	" pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+	" 'information_schema', 'neonferry', 'neon', 'neon_migration') AND NOT EXISTS (SELECT 1"
+	" FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
 	" AND d.objid = c.oid AND d.deptype = 'e')"
 	" ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
@@ -217,8 +216,8 @@ static void set_one(struct setting *st, struct seqs *all, const json_t *item, st
 	st->wanted[i] = true;
 	if (is_ahead(&all->list[i], value, called))
 		event_emit(st->d->events, EVENT_NOTICE, "sequence.kept", NULL,
-			   "sequence %s.%s of the target is further (%lld) than the source's "
-			   "(%lld): left as it is",
+			   "sequence %s.%s of the target is further (%lld) than the source's"
+			   " (%lld): left as it is",
 			   schema, name, all->list[i].last, value);
 	else if (all->list[i].may)
 		add_setval(sql, &all->list[i], value, called);

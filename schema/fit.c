@@ -209,8 +209,7 @@ static int compare_type(struct pair *p, const struct column *a, const struct col
 	return ADD_COLUMN(p, DIFFERENCE_ERROR, a,
 			  a->is_vector && strncmp(b_type, "halfvec", 7) == 0
 				  ? "give --halfvec TABLE.COLUMN to convert it on the way, or make "
-				    "it a vector "
-				    "on the target"
+				    "it a vector on the target"
 				  : "change the column's type on one side, or leave the table out",
 			  "type %s on the source, %s on the target", a->type, b->type);
 }

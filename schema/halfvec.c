@@ -67,8 +67,7 @@ static int mark_column(struct catalog *source, const struct table *t, struct col
 	if (x && strverscmp(x->version, "0.7.0") < 0) {
 		err_set(e, ERR_REFUSED, "source: pgvector %s has no halfvec", x->version);
 		return err_hint(e, "ALTER EXTENSION vector UPDATE in the source (0.7.0 or newer), "
-				   "or go without "
-				   "--halfvec");
+				   "or go without --halfvec");
 	}
 	if (!source->halfvec_cast && halfvec_functions(c->digest.send_fn, &source->halfvec_cast,
 						       &source->halfvec_send, e) < 0)

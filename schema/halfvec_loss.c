@@ -15,16 +15,15 @@ static void add_query(const struct table *t, const struct column *c, const char 
 		 "SELECT pg_catalog.count(e), pg_catalog.count(e) - pg_catalog.count(h), "
 		 "pg_catalog.min(at::pg_catalog.text) FILTER (WHERE e IS NOT NULL AND h IS NULL), "
 		 "pg_catalog.count(*) FILTER (WHERE n > 0 AND m = 0), pg_catalog.max(d / n), "
-		 "pg_catalog.avg(d / n), "
-		 "pg_catalog.max(c) FILTER (WHERE c <> 'NaN') FROM (SELECT at, e, h, NULLIF(n, 0) "
-		 "AS n");
+		 "pg_catalog.avg(d / n), pg_catalog.max(c) FILTER (WHERE c <> 'NaN') "
+		 "FROM (SELECT at, e, h, NULLIF(n, 0) AS n");
 	text_addf(sql,
 		  ", %s.l2_norm(h) AS m, %s.l2_distance(e, h::%s.vector) AS d, "
-		  "%s.cosine_distance(e, h::%s.vector) AS c FROM (SELECT at, e, n, CASE WHEN n "
-		  "< " HALFVEC_MOST
+		  "%s.cosine_distance(e, h::%s.vector) AS c "
+		  "FROM (SELECT at, e, n, CASE WHEN n < " HALFVEC_MOST
 		  " OR NOT EXISTS (SELECT FROM pg_catalog.unnest(e::pg_catalog.float4[]) AS x "
-		  "WHERE pg_catalog.abs(x) >= 65520) THEN e::%s.halfvec END AS h FROM (SELECT ctid "
-		  "AS at, ",
+		  "WHERE pg_catalog.abs(x) >= 65520) THEN e::%s.halfvec END AS h "
+		  "FROM (SELECT ctid AS at, ",
 		  in, in, in, in, in, in);
 	text_add_ident(sql, c->name);
 	text_addf(sql, " AS e, %s.vector_norm(", in);

@@ -145,8 +145,7 @@ static void warn(struct migration_session *s, const struct migration_plan *p)
 			event_emit(migration_session_events(s), EVENT_WARNING, "schema.half_undone",
 				   NULL,
 				   "%s is half rolled back: its down script stopped on the way; "
-				   "`neonferry "
-				   "schema rollback` goes on",
+				   "`neonferry schema rollback` goes on",
 				   item->version);
 		if (item->state == MIGRATION_MISSING)
 			event_emit(migration_session_events(s), EVENT_WARNING, "schema.missing", NULL,

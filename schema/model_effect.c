@@ -173,9 +173,8 @@ static void orphans(struct pg *pg, struct model_judgement *j)
 	if (!columns || !referenced)
 		return;
 	text_addf(&sql,
-		  "SELECT pg_catalog.count(*) FROM %s c WHERE (pg_catalog.num_nulls(%s) = 0 AND "
-		  "(%s) NOT"
-		  " IN (SELECT %s FROM %s WHERE pg_catalog.num_nulls(%s) = 0))",
+		  "SELECT pg_catalog.count(*) FROM %s c WHERE (pg_catalog.num_nulls(%s) = 0"
+		  " AND (%s) NOT IN (SELECT %s FROM %s WHERE pg_catalog.num_nulls(%s) = 0))",
 		  o->table, columns, columns, referenced, model_value(o, "_references"),
 		  referenced);
 	if (match && match[0] == 'f') /* MATCH FULL: all of them, or none */
@@ -305,9 +304,8 @@ static void partition_changed(struct pg *pg, struct model_judgement *j)
 static const char domain_columns[] =
 	"SELECT pg_catalog.string_agg(pg_catalog.format('SELECT %%I AS value FROM %%s', a.attname,"
 	" a.attrelid::pg_catalog.regclass), ' UNION ALL ') FROM pg_catalog.pg_attribute a JOIN"
-	" pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = pg_catalog.to_regtype(%s) "
-	"AND"
-	" c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT a.attisdropped";
+	" pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = pg_catalog.to_regtype(%s)"
+	" AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT a.attisdropped";
 
 static bool fits_before(const struct model_object *before, const char *check)
 {

@@ -19,25 +19,23 @@ static const char watch_sql[] =
 	" SET search_path TO '' AS $note$ BEGIN INSERT INTO " NOTED " VALUES (TG_RELID, TG_OP,"
 	" pg_catalog.left(pg_catalog.current_query(), 10000)) ON CONFLICT DO NOTHING; RETURN NULL;"
 	" END $note$;"
-	"DO $watch$ DECLARE t text; BEGIN FOR t IN SELECT "
-	"c.oid::pg_catalog.regclass::pg_catalog.text FROM"
-	" pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
-	"c.relkind IN"
-	" ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', "
-	"'neonferry') AND"
-	" NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid ="
+	"DO $watch$ DECLARE t text; BEGIN"
+	" FOR t IN SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+	" AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'neonferry')"
+	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid ="
 	" 'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid AND x.deptype = 'e') LOOP"
-	" EXECUTE 'CREATE TRIGGER neonferry_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON "
-	"' || t ||"
-	" ' FOR EACH STATEMENT EXECUTE FUNCTION neonferry.note_rows()';"
-	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows'; END LOOP; END "
-	"$watch$;"
+	" EXECUTE 'CREATE TRIGGER neonferry_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+	" ON ' || t || ' FOR EACH STATEMENT EXECUTE FUNCTION neonferry.note_rows()';"
+	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows';"
+	" END LOOP; END $watch$;"
 	"CREATE FUNCTION neonferry.watch_again() RETURNS void LANGUAGE plpgsql SECURITY DEFINER"
-	" SET search_path TO '' AS $again$ DECLARE t text; BEGIN FOR t IN SELECT"
-	" g.tgrelid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_trigger g WHERE"
-	" g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A' LOOP"
-	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows'; END LOOP; END "
-	"$again$";
+	" SET search_path TO '' AS $again$ DECLARE t text; BEGIN"
+	" FOR t IN SELECT g.tgrelid::pg_catalog.regclass::pg_catalog.text"
+	" FROM pg_catalog.pg_trigger g"
+	" WHERE g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A' LOOP"
+	" EXECUTE 'ALTER TABLE ' || t || ' ENABLE ALWAYS TRIGGER neonferry_rows';"
+	" END LOOP; END $again$";
 
 int scratch_rows_watch(struct pg *pg, struct err *e)
 {
@@ -73,8 +71,8 @@ int scratch_rows_watch_again(struct pg *pg, const struct migration_statement *st
 static const char taken_sql[] =
 	"WITH gone AS (DELETE FROM " NOTED " RETURNING relation, op, statement)"
 	" SELECT relation, op, statement FROM gone UNION ALL SELECT g.tgrelid, 'UNSEEN', '' FROM"
-	" pg_catalog.pg_trigger g WHERE g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A' ORDER "
-	"BY 1, 2";
+	" pg_catalog.pg_trigger g WHERE g.tgname = 'neonferry_rows' AND g.tgenabled <> 'A'"
+	" ORDER BY 1, 2";
 
 int scratch_rows_take(struct pg *pg, const struct migration *m, struct scratch_notes *notes,
 		      struct err *e)
@@ -102,11 +100,10 @@ int scratch_rows_count(struct pg *pg, struct scratch_notes *notes, struct err *e
 
 	notes->counted = true;
 	if (pg_query(pg,
-		     "SELECT s.relid, v.op, v.n FROM pg_catalog.pg_stat_xact_user_tables s CROSS "
-		     "JOIN LATERAL"
-		     " (VALUES ('INSERT', s.n_tup_ins), ('UPDATE', s.n_tup_upd), ('DELETE', "
-		     "s.n_tup_del))"
-		     " v(op, n) WHERE v.n > 0 ORDER BY 1, 2",
+		     "SELECT s.relid, v.op, v.n FROM pg_catalog.pg_stat_xact_user_tables s"
+		     " CROSS JOIN LATERAL (VALUES ('INSERT', s.n_tup_ins),"
+		     " ('UPDATE', s.n_tup_upd), ('DELETE', s.n_tup_del)) v(op, n)"
+		     " WHERE v.n > 0 ORDER BY 1, 2",
 		     &res, e))
 		return err_note(e, "looking at what happened to rows");
 	for (int i = 0; i < PQntuples(res); i++)

@@ -87,14 +87,11 @@ static void note_skipped(struct scratch_notes *notes, const struct migration *m,
 
 static const char locks_sql[] =
 	"SELECT l.relation, (pg_catalog.array_agg(l.mode ORDER BY"
-	" pg_catalog.array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', "
-	"'ShareRowExclusiveLock',"
-	" 'ShareLock', 'ShareUpdateExclusiveLock'], l.mode)))[1] FROM pg_catalog.pg_locks l WHERE "
-	"l.pid ="
-	" pg_catalog.pg_backend_pid() AND l.granted AND l.locktype = 'relation'"
-	" AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', "
-	"'ShareLock',"
-	" 'ShareUpdateExclusiveLock')"
+	" pg_catalog.array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock',"
+	" 'ShareRowExclusiveLock', 'ShareLock', 'ShareUpdateExclusiveLock'], l.mode)))[1]"
+	" FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND l.granted"
+	" AND l.locktype = 'relation' AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock',"
+	" 'ShareRowExclusiveLock', 'ShareLock', 'ShareUpdateExclusiveLock')"
 	" GROUP BY l.relation";
 
 static const char *mode_of(const PGresult *locks, const char *oid)

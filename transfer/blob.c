@@ -185,8 +185,7 @@ static int refuse_other(const struct blob *b, struct err *e)
 		"target: large object %" PRIu32 " exists already, with other contents", b->oid);
 	return err_hint(e,
 			"--on-existing truncate replaces it; or SELECT lo_unlink(%" PRIu32
-			") in the target "
-			"if nothing there needs it",
+			") in the target if nothing there needs it",
 			b->oid);
 }
 
@@ -251,8 +250,7 @@ static void add_row(const struct blob_job *j, const struct blob *b, const char *
 		    struct text *sql)
 {
 	text_add(sql, "INSERT INTO neonferry.object (run, section, entry, generation, tag, "
-		      "outcome, detail) "
-		      "VALUES (");
+		      "outcome, detail) VALUES (");
 	text_add_literal(sql, j->run);
 	text_addf(sql, ", 'blob', %" PRId32 ", ", (int32_t)b->oid);
 	ledger_fence(sql, j->run, j->generation);
@@ -521,14 +519,13 @@ int blob_drop_created(struct pg *target, const char *run, struct err *e)
 		AUTO(pgresult) PGresult *res = NULL;
 
 		if (pg_query_params(target,
-				    "WITH gone AS (DELETE FROM neonferry.object WHERE (run, "
-				    "section, entry) IN (SELECT "
-				    "run, section, entry FROM neonferry.object WHERE run = $1 AND "
-				    "section = 'blob' AND "
-				    "outcome = 'applied' LIMIT 200) RETURNING tag::pg_catalog.oid "
-				    "AS oid) SELECT "
-				    "pg_catalog.lo_unlink(m.oid) FROM gone LEFT JOIN "
-				    "pg_catalog.pg_largeobject_metadata m USING (oid)",
+				    "WITH gone AS (DELETE FROM neonferry.object "
+				    "WHERE (run, section, entry) IN (SELECT run, section, entry "
+				    "FROM neonferry.object WHERE run = $1 AND section = 'blob' "
+				    "AND outcome = 'applied' LIMIT 200) RETURNING "
+				    "tag::pg_catalog.oid AS oid) "
+				    "SELECT pg_catalog.lo_unlink(m.oid) FROM gone "
+				    "LEFT JOIN pg_catalog.pg_largeobject_metadata m USING (oid)",
 				    1, values, &res, e) < 0)
 			return err_note(e, "removing the large objects of run %s", run);
 		n = PQntuples(res);

@@ -254,8 +254,7 @@ static int check_aside(const struct existing *x, const struct plan *p, struct er
 		return 0;
 	err_set(e, ERR_REFUSED,
 		"target: run %s set %s indexes, constraints or triggers of %s aside for its load "
-		"and has "
-		"not put them back",
+		"and has not put them back",
 		PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 1));
 	return err_hint(e, "resume that run, or abort it (neonferry abort %s), then begin this one",
 			PQgetvalue(res, 0, 0));

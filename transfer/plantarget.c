@@ -132,8 +132,7 @@ static int check_roots(const struct catalog *source, const struct catalog *targe
 			"cannot be made",
 			from->qname);
 		return err_hint(e, "move its rows into it with --data-only, drop it in the target, "
-				   "or leave it "
-				   "out with --exclude-table");
+				   "or leave it out with --exclude-table");
 	}
 	return 0;
 }

@@ -67,8 +67,7 @@ static int foreign_chunk(const struct run *r, const struct chunk *c, struct err 
 	err_set(e, ERR_RESUME, "the ledger of run %s has a chunk that its plan does not have: %s",
 		r->dir.name, id);
 	return err_hint(e, "the run folder and the target's ledger are not of the same run: "
-			   "neonferry abort, then start "
-			   "again");
+			   "neonferry abort, then start again");
 }
 
 static int read_ledger_chunk(struct run *r, const json_t *row, struct err *e)

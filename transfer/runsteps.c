@@ -240,8 +240,7 @@ int run_enter_ledger(struct run *r, struct err *e)
 	if (r->plan) {
 		err_set(e, ERR_RESUME, "target: its ledger does not know the run %s", r->dir.name);
 		return err_hint(e, "the target was restored or its schema neonferry dropped: start "
-				   "a new run in "
-				   "another folder, with --on-existing as needed");
+				   "a new run in another folder, with --on-existing as needed");
 	}
 	detail = ledger_detail(r);
 	rc = ledger_begin(r->target_pg, r->dir.name, NEONFERRY_VERSION, detail, e);

@@ -110,40 +110,28 @@ static void identity(struct text *t, const json_t *doc)
 static const char method_text[] =
 	"<section id=\"method\"><h2>Method and statistics</h2>"
 	"<p><b>Contents.</b> A row's digest is the SHA-256 of its columns' binary send output in "
-	"the "
-	"order of their names; a table's is the number of rows and the exact sums of two 64-bit "
-	"words "
-	"of those hashes. Two tables with the same digest hold the same rows, whatever their "
-	"order; a "
-	"wrong row goes unseen with a probability of about 2<sup>-128</sup>. The servers compute "
-	"it, or "
-	"the copier from the stream it reads; only sums cross the network. Counts come from scans "
-	"of "
-	"their own, so that a range never read cannot be missing on both sides unseen. The "
-	"fingerprint "
-	"is the SHA-256 over name, count and digest of all tables.</p>"
+	"the order of their names; a table's is the number of rows and the exact sums of two "
+	"64-bit words of those hashes. Two tables with the same digest hold the same rows, "
+	"whatever their order; a wrong row goes unseen with a probability of about "
+	"2<sup>-128</sup>. The servers compute it, or the copier from the stream it reads; only "
+	"sums cross the network. Counts come from scans of their own, so that a range never read "
+	"cannot be missing on both sides unseen. The fingerprint is the SHA-256 over name, count "
+	"and digest of all tables.</p>"
 	"<p><b>Independence.</b> Counts, control totals and digests are three computations by the "
 	"databases' own functions; the SQL of each is below. Nothing of them is taken from the "
-	"program "
-	"that moved the rows, but where a table's method is <i>stream</i>.</p>"
+	"program that moved the rows, but where a table's method is <i>stream</i>.</p>"
 	"<p><b>Searches.</b> Exact neighbours are computed in double precision. An answer counts "
-	"as "
-	"right when it is as near as the k-th exact one, within t = "
-	"4&middot;&radic;dimensions&middot;"
-	"2<sup>-24</sup>&middot;scale, which is what float arithmetic allows (10<sup>-3</sup>"
-	"&middot;scale where vectors became halfvec, which keeps 11 bits); equal distances are "
-	"no "
-	"difference. Recall is the share of the k exact neighbours found; its interval is mean "
-	"&plusmn; "
-	"t<sub>n-1</sub>&middot;s/&radic;n with the query as the unit. The target passes when the "
-	"lower "
-	"bound (one-sided, 95&nbsp;%) of the mean paired difference is above &minus;margin.</p>"
+	"as right when it is as near as the k-th exact one, within t = "
+	"4&middot;&radic;dimensions&middot;2<sup>-24</sup>&middot;scale, which is what float "
+	"arithmetic allows (10<sup>-3</sup>&middot;scale where vectors became halfvec, which keeps "
+	"11 bits); equal distances are no difference. Recall is the share of the k exact "
+	"neighbours found; its interval is mean &plusmn; t<sub>n-1</sub>&middot;s/&radic;n with "
+	"the query as the unit. The target passes when the lower bound (one-sided, 95&nbsp;%) of "
+	"the mean paired difference is above &minus;margin.</p>"
 	"<p><b>What a sample cannot prove.</b> For contents every row was read. Searches were "
-	"sampled: "
-	"n queries without a failure show, with 95&nbsp;% confidence, that at least "
+	"sampled: n queries without a failure show, with 95&nbsp;% confidence, that at least "
 	"0.05<sup>1/n</sup> of such queries pass (99.5&nbsp;% for 600), not that all do. What "
-	"could not "
-	"be looked at is listed as unknown and never passes.</p>";
+	"could not be looked at is listed as unknown and never passes.</p>";
 
 static void index_row(struct text *t, const json_t *index)
 {
@@ -257,9 +245,8 @@ static void evidence(struct text *t, const json_t *doc)
 		text_add(t,
 			 "<p>The files of this report. <code>SHA256SUMS</code> holds these and the "
 			 "sum of this page itself; <code>sha256sum -c SHA256SUMS</code> checks "
-			 "them, "
-			 "and a signature over that one file covers all.</p><div class=\"scroll\">"
-			 "<table><tbody>");
+			 "them, and a signature over that one file covers all.</p>"
+			 "<div class=\"scroll\"><table><tbody>");
 	json_array_foreach(list, i, file)
 	{
 		text_add(t, "<tr><th scope=\"row\">");
@@ -269,10 +256,8 @@ static void evidence(struct text *t, const json_t *doc)
 		text_add(t, "</code></td></tr>");
 	}
 	text_add(t, json_array_size(list) > 0 ? "</tbody></table></div>" : "");
-	text_add(
-		t,
-		"<div class=\"sign\"><div>Verified by, date</div><div>Approved by, date</div></div>"
-		"</section>");
+	text_add(t, "<div class=\"sign\"><div>Verified by, date</div>"
+		    "<div>Approved by, date</div></div></section>");
 }
 
 void appendix_render(struct text *t, const json_t *doc)

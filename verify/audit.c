@@ -298,12 +298,10 @@ void audit_totals(struct text *t, const json_t *doc)
 	text_add(
 		t,
 		"<section id=\"totals\"><h2>Control totals</h2><p class=\"dim\">Read in one scan "
-		"on "
-		"each end and compared exactly; anybody can repeat them with the SQL below, "
-		"without "
-		"trusting a digest. One value where both ends agree; else the source's, and the "
-		"target's in red. Totals of fewer than ten values are compared but hidden, because "
-		"they tell the values.</p>");
+		"on each end and compared exactly; anybody can repeat them with the SQL below, "
+		"without trusting a digest. One value where both ends agree; else the source's, "
+		"and the target's in red. Totals of fewer than ten values are compared but hidden, "
+		"because they tell the values.</p>");
 	json_array_foreach(list, i, table) totals_table(t, table);
 	text_add(t, "</section>");
 }

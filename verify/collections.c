@@ -68,8 +68,7 @@ int collections_check_found(const struct verification *v, struct err *e)
 		if (!found)
 			finding_add(v->checks, "coverage", name, FINDING_UNKNOWN,
 				    "no row of either end is of the collection %s: nothing was "
-				    "compared; "
-				    "collections are the values of %.300s",
+				    "compared; collections are the values of %.300s",
 				    name, text_str(&columns));
 	}
 	return 0;

@@ -317,9 +317,8 @@ static void examples(struct text *t, const json_t *index)
 	text_add(
 		t,
 		"<details><summary>The best, the middle and the worst query, side by side</summary>"
-		"<div "
-		"class=\"scroll\"><table><thead><tr><th>query</th><th>exact</th><th>source</th>"
-		"<th>target</th></tr></thead><tbody>");
+		"<div class=\"scroll\"><table><thead><tr>"
+		"<th>query</th><th>exact</th><th>source</th><th>target</th></tr></thead><tbody>");
 	json_array_foreach(list, i, row)
 	{
 		text_addf(t, "<tr><th scope=\"row\">%s<br><code>", i < 3 ? words[i] : "");

@@ -80,8 +80,8 @@ static json_t *connections(struct pg *pg)
 static json_t *sessions(struct pg *pg)
 {
 	static const char sql[] =
-		"SELECT pg_catalog.json_build_object('limit', "
-		"pg_catalog.current_setting('max_connections')::int,"
+		"SELECT pg_catalog.json_build_object('limit',"
+		" pg_catalog.current_setting('max_connections')::int,"
 		" 'reserved', pg_catalog.current_setting('superuser_reserved_connections')::int"
 		"  + coalesce(pg_catalog.current_setting('reserved_connections', true)::int, 0),"
 		" 'used', count(*), 'active', count(*) FILTER (WHERE state = 'active'),"
@@ -106,15 +106,13 @@ static json_t *sessions(struct pg *pg)
 enum { TABLE, INDEX, METHOD, BYTES, ROWS, TYPE, DIMS, M, COLUMN };
 
 static const char index_sql[] =
-	"SELECT tn.nspname || '.' || t.relname, c.relname, am.amname, "
-	"pg_catalog.pg_relation_size(c.oid),"
-	" c.reltuples::int8, pg_catalog.format_type(a.atttypid, NULL), a.atttypmod,"
-	" (SELECT pg_catalog.split_part(o, '=', 2) FROM pg_catalog.unnest(c.reloptions) o WHERE o "
-	"LIKE 'm=%'), a.attname"
-	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND "
-	"c.relkind = 'i'"
-	" JOIN pg_catalog.pg_am am ON am.oid = c.relam AND am.amname IN ('hnsw', 'ivfflat')"
-	" JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+	"SELECT tn.nspname || '.' || t.relname, c.relname, am.amname,"
+	" pg_catalog.pg_relation_size(c.oid), c.reltuples::int8, pg_catalog.format_type(a.atttypid,"
+	" NULL), a.atttypmod, (SELECT pg_catalog.split_part(o, '=', 2)"
+	" FROM pg_catalog.unnest(c.reloptions) o WHERE o LIKE 'm=%'), a.attname"
+	" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+	" AND c.relkind = 'i' JOIN pg_catalog.pg_am am ON am.oid = c.relam"
+	" AND am.amname IN ('hnsw', 'ivfflat') JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
 	" JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace"
 	" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1"
 	" ORDER BY 1, 2";

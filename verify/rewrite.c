@@ -47,11 +47,9 @@ static bool has_identity_beside_key(const struct pair *p)
 }
 
 static const char trigger_sql[] =
-	"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.format('%%s %%I', "
-	"t.kind,"
-	" t.name), t.enabled = 'A' FROM (SELECT 'TRIGGER' AS kind, tgname AS name, tgrelid AS "
-	"relid,"
-	" tgenabled AS enabled FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
+	"SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.format('%%s %%I',"
+	" t.kind, t.name), t.enabled = 'A' FROM (SELECT 'TRIGGER' AS kind, tgname AS name,"
+	" tgrelid AS relid, tgenabled AS enabled FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
 	" UNION ALL SELECT 'RULE', rulename, ev_class, ev_enabled FROM pg_catalog.pg_rewrite"
 	" WHERE ev_type <> '1') t"
 	" JOIN pg_catalog.pg_class c ON c.oid = t.relid"
@@ -131,8 +129,8 @@ static int make_beside(const struct rewrite *w, struct pg *target, struct err *e
 	AUTO_TEXT struct text sql = TEXT_INIT;
 
 	text_addf(&sql,
-		  "CREATE TEMPORARY TABLE IF NOT EXISTS nf_repair_%u ON COMMIT DELETE ROWS AS "
-		  "SELECT ",
+		  "CREATE TEMPORARY TABLE IF NOT EXISTS nf_repair_%u"
+		  " ON COMMIT DELETE ROWS AS SELECT ",
 		  w->p->end[PG_TARGET]->oid);
 	add_columns(&sql, w->p, "nf_src");
 	text_add(&sql, " FROM ");

@@ -104,8 +104,7 @@ static void session_table(struct text *t, const json_t *r)
 	session_row(t, all, "target");
 	text_addf(t,
 		  "</tbody></table></div><p class=\"dim\">At the end of the verification, which "
-		  "opens at "
-		  "most %.0f sessions an end.</p>",
+		  "opens at most %.0f sessions an end.</p>",
 		  panel_number(r, "jobs") + 2);
 }
 
