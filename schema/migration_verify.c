@@ -169,19 +169,19 @@ int migration_seeds(json_t **ret, struct pg *expected, struct pg *actual, const 
 /* --- grants --- */
 
 static const char grants_sql[] =
-	"SELECT 'schema ' || n.nspname, 'USAGE' FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_' AND"
-	" n.nspname NOT IN ('information_schema', 'neonferry', 'neon', 'neon_migration') AND NOT"
-	" pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, 'USAGE')"
-	" UNION ALL SELECT c.oid::pg_catalog.regclass::pg_catalog.text, pg_catalog.string_agg(p, ', ' ORDER"
-	" BY p) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN"
-	" (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) v(p) WHERE c.relkind IN ('r', 'p') AND"
-	" n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'neonferry', 'neon',"
-	" 'neon_migration') AND c.relname <> 'schema_migrations' AND NOT"
-	" pg_catalog.has_table_privilege($1::pg_catalog.name, c.oid, p) GROUP BY c.oid"
-	" UNION ALL SELECT c.oid::pg_catalog.regclass::pg_catalog.text, 'USAGE' FROM pg_catalog.pg_class c"
-	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND n.nspname !~"
-	" '^pg_' AND n.nspname NOT IN ('neonferry', 'neon', 'neon_migration') AND CASE WHEN c.relkind = 'S'"
-	" THEN NOT pg_catalog.has_sequence_privilege($1::pg_catalog.name, c.oid, 'USAGE') END ORDER BY 1";
+	"SELECT 'schema ' || n.nspname, 'USAGE' FROM pg_catalog.pg_namespace n"
+	" WHERE " QUERY_USER_SCHEMA " AND NOT pg_catalog.has_schema_privilege($1::pg_catalog.name,"
+	" n.oid, 'USAGE') UNION ALL SELECT c.oid::pg_catalog.regclass::pg_catalog.text,"
+	" pg_catalog.string_agg(p, ', ' ORDER BY p) FROM pg_catalog.pg_class c"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	" CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) v(p)"
+	" WHERE c.relkind IN ('r', 'p') AND " QUERY_USER_SCHEMA " AND c.relname <>"
+	" 'schema_migrations' AND NOT pg_catalog.has_table_privilege($1::pg_catalog.name, c.oid, p)"
+	" GROUP BY c.oid UNION ALL SELECT c.oid::pg_catalog.regclass::pg_catalog.text, 'USAGE'"
+	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	" WHERE c.relkind = 'S' AND " QUERY_USER_SCHEMA " AND CASE WHEN c.relkind = 'S'"
+	" THEN NOT pg_catalog.has_sequence_privilege($1::pg_catalog.name, c.oid, 'USAGE')"
+	" END ORDER BY 1";
 
 int migration_grants(json_t **ret, struct pg *pg, const char *role, struct err *e)
 {

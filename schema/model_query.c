@@ -1,11 +1,8 @@
 #include "schema/model_query.h"
 
-#include <stddef.h>
+#include "schema/query.h"
 
-/* Schemas that hold nothing of the user's. */
-#define OURS                                                                                       \
-	"n.nspname !~ '^pg_' AND n.nspname NOT IN"                                                 \
-	" ('information_schema', 'neonferry', 'neon', 'neon_migration')"
+#include <stddef.h>
 
 /* No extension brought it along. */
 #define OWN(class, oid)                                                                            \
@@ -13,12 +10,12 @@
 	" 'pg_catalog." class "'::pg_catalog.regclass AND x.objid = " oid " AND x.deptype = 'e')"
 
 #define CLASS_JOIN                                                                                 \
-	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE " OURS " AND "            \
-	OWN("pg_class", "c.oid")
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE " QUERY_USER_SCHEMA       \
+	" AND " OWN("pg_class", "c.oid")
 
 static const char schemas[] =
 	"SELECT 'schema', pg_catalog.quote_ident(n.nspname), NULL FROM pg_catalog.pg_namespace n"
-	" WHERE " OURS " AND n.nspname <> 'public' AND " OWN("pg_namespace", "n.oid");
+	" WHERE " QUERY_USER_SCHEMA " AND n.nspname <> 'public' AND " OWN("pg_namespace", "n.oid");
 
 static const char extensions[] =
 	"SELECT 'extension', x.extname, NULL, x.extversion AS version, n.nspname AS schema"
@@ -47,7 +44,7 @@ static const char types[] =
 	" FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'"
 	" AND k.convalidated) AS _check, t.oid AS _oid FROM pg_catalog.pg_type t"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
-	" LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid WHERE " OURS
+	" LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid WHERE " QUERY_USER_SCHEMA
 	" AND t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' OR c.relkind = 'c')"
 	" AND " OWN("pg_type", "t.oid");
 
@@ -166,7 +163,7 @@ static const char functions[] =
 	" p.prorows AS rows, p.proleakproof AS leakproof, CASE WHEN p.prosupport <> 0"
 	" THEN p.prosupport::pg_catalog.regproc::pg_catalog.text END AS support"
 	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-	" JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE " OURS
+	" JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE " QUERY_USER_SCHEMA
 	" AND " OWN("pg_proc", "p.oid");
 
 /* But for what scratch_rows made. */

@@ -2,11 +2,6 @@
 
 #include <stdlib.h>
 
-/* Schemas that hold nothing of the user's. */
-#define USER_SCHEMA                                                                                \
-	"n.nspname !~ '^pg_' AND n.nspname NOT IN"                                                 \
-	" ('information_schema', 'neonferry', 'neon', 'neon_migration')"
-
 /* c is a relation that no extension brought along. */
 #define NOT_OF_EXTENSION                                                                           \
 	"c.oid NOT IN (SELECT d.objid FROM pg_catalog.pg_depend d"                                 \
@@ -16,7 +11,7 @@
 	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 
 #define IS_USER_TABLE                                                                              \
-	" c.relkind IN ('r', 'p', 'm', 'f', 'v') AND " USER_SCHEMA " AND " NOT_OF_EXTENSION
+	" c.relkind IN ('r', 'p', 'm', 'f', 'v') AND " QUERY_USER_SCHEMA " AND " NOT_OF_EXTENSION
 
 /* Like text_add_qname(): always in double quotes. */
 #define QUOTED(schema, name)                                                                       \
@@ -138,7 +133,7 @@ const char query_sequences[] =
 	" WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid"
 	" AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
 	" AND d.deptype IN ('a', 'i') LIMIT 1) o ON true"
-	" WHERE c.relkind = 'S' AND " USER_SCHEMA " AND " NOT_OF_EXTENSION
+	" WHERE c.relkind = 'S' AND " QUERY_USER_SCHEMA " AND " NOT_OF_EXTENSION
 	" ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 const char *query_text(const PGresult *res, int row, int column)

@@ -11,6 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* SQL: true of a schema n that is the user's: not the server's, nor Neon's, nor our own. */
+#define QUERY_USER_SCHEMA                                                                          \
+	"n.nspname !~ '^pg_' AND n.nspname NOT IN"                                                 \
+	" ('information_schema', 'neonferry', 'neon', 'neon_migration')"
+
 extern const char query_database[];
 enum query_database_column { QD_VERSION, QD_NAME, QD_ENCODING, QD_COLLATE, QD_LARGE_OBJECTS };
 

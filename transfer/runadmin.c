@@ -416,25 +416,7 @@ static int abort_run(struct run *r, bool keep_data, bool *ret_written, struct er
 	return rc;
 }
 
-int run_abort(const char *dir, const struct conn *target, bool keep_data, bool *ret_written,
-	      struct err *e)
-{
-	struct run_settings s = { .schema = true, .data = true, .post = true };
-	AUTO(free) char *path = NULL;
-	struct run *r = NULL;
-	int rc;
-
-	if (run_load(&r, dir, NULL, target, &s, NULL, e) < 0)
-		return -1;
-	rc = abort_run(r, keep_data, ret_written, e);
-	path = strdup(run_dir(r));
-	run_free(r);
-	if (rc == 0 && path)
-		rc = file_remove_tree(path, e);
-	return rc;
-}
-
-static int forget_run(struct run *r, bool *ret_written, struct err *e)
+static int forget_run(struct run *r, UNUSED bool keep_data, bool *ret_written, struct err *e)
 {
 	bool known = false;
 
@@ -456,7 +438,10 @@ static int forget_run(struct run *r, bool *ret_written, struct err *e)
 	return known ? ledger_forget(r->target_pg, r->dir.name, e) : 0;
 }
 
-int run_forget(const char *dir, const struct conn *target, bool *ret_written, struct err *e)
+/* By one of the two above; then the folder goes, too. */
+static int take_away(const char *dir, const struct conn *target, bool keep_data, bool *ret_written,
+		     int (*from)(struct run *r, bool keep_data, bool *ret_written, struct err *e),
+		     struct err *e)
 {
 	struct run_settings s = { .schema = true, .data = true, .post = true };
 	AUTO(free) char *path = NULL;
@@ -465,10 +450,21 @@ int run_forget(const char *dir, const struct conn *target, bool *ret_written, st
 
 	if (run_load(&r, dir, NULL, target, &s, NULL, e) < 0)
 		return -1;
-	rc = forget_run(r, ret_written, e);
+	rc = from(r, keep_data, ret_written, e);
 	path = strdup(run_dir(r));
 	run_free(r);
 	if (rc == 0 && path)
 		rc = file_remove_tree(path, e);
 	return rc;
+}
+
+int run_abort(const char *dir, const struct conn *target, bool keep_data, bool *ret_written,
+	      struct err *e)
+{
+	return take_away(dir, target, keep_data, ret_written, abort_run, e);
+}
+
+int run_forget(const char *dir, const struct conn *target, bool *ret_written, struct err *e)
+{
+	return take_away(dir, target, false, ret_written, forget_run, e);
 }
