@@ -139,6 +139,7 @@ class Line:
         then      "cut"     this connection is reset on both sides
                   "lose"    this client is reset; the server gets everything that was sent and goes on
                   "orphan"  this client is reset; the server is not told: its session lives on
+                  "stall"   (of a client's message) as stall(), before the answer passes
                   or a callable, run in a thread of its own
         """
         assert self.sees_messages, "this line passes bytes as they are"
@@ -259,6 +260,9 @@ class Line:
     def _happen(self, moment, pair):
         if callable(moment.then):
             threading.Thread(target=moment.then, daemon=True).start()
+            return
+        if moment.then == "stall":
+            self._flowing.clear()
             return
         reset(pair.client)
         if moment.then == "cut":
