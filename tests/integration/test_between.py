@@ -2,16 +2,20 @@
 """What happens between a look and the act that rests on it: the line is held right there, the world is changed,
 and it goes on."""
 
+import glob
 import os
+import signal
+import struct
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from badio import badio  # noqa: E402
 from cluster import wait_until  # noqa: E402
 from ferry import Lab  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
-DONE, REFUSED = 0, 6
+DONE, STOPPED, ACT, REFUSED = 0, 4, 5, 6
 ROWS = "INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, %d) i"
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
@@ -112,6 +116,90 @@ class Target(Case):
         self.assertEqual(self.pair.ledger(left), [["9", "9"]])
         self.ended(self.start("abort", "--yes"), DONE)
         self.assertEqual(self.pair.ledger("SELECT count(*) FROM t"), [["0"]])
+
+
+class Complaint(Proxy):
+    """A server that at the end of each COPY says that a page is damaged."""
+
+    text = b"SERROR\0VERROR\0CXX001\0Minvalid page in block 7\0\0"
+    complains = False
+
+    def _change(self, pair, upward, head, body):
+        if not self.complains or upward or head[:1] != b"C" or not body.startswith(b"COPY"):
+            return super()._change(pair, upward, head, body)
+        return [b"E" + struct.pack("!i", 4 + len(self.text)) + self.text]
+
+
+class Source(Case):
+    """The copier was killed when all was sealed and little loaded; the holder lives."""
+
+    small = ("--chunk-size", "64K", "--memory", "16M", "--senders", "2")
+
+    def setUp(self):
+        super().setUp()
+        self.line = Complaint(self.lab.source, inspect=True)
+        self.there = Proxy(self.lab.target)
+        self.addCleanup(self.line.close)
+        self.addCleanup(self.there.close)
+        self.pair.sql(ROWS % 1500)
+        self.table_there()
+        self.there.rate = 100_000
+        ferry = self.start("run", "--data-only", env=badio("rename EIO /complete"))
+        self.assertTrue(ferry.said("capture.unmarked"), ferry.text)
+        self.assertTrue(ferry.kill())
+        self.there.rate = None
+        self.holder = self.pair.holder()
+        self.assertIsNotNone(self.holder)
+
+    def start(self, command, *options, **kw):
+        name = self.pair.name
+        return self.pair.start(command, *self.small, *options, source=self.line.uri(db=name),
+                               target=self.there.uri(db=name), judge=False, **kw)
+
+    def finish(self, ferry):
+        """Done, under the snapshot that the holder kept."""
+        self.ended(ferry, DONE)
+        self.same()
+        self.assertNotIn("snapshot.again", self.pair.names())
+
+    def chunks(self):
+        """Files of chunks that are not loaded, in their order in the table."""
+        loaded = {row[0] for row in self.pair.ledger("SELECT chunk FROM neonferry.chunk")}
+        files = glob.glob(self.pair.file("spill/*.nfs"))
+        left = [f for f in files if os.path.basename(f)[:-4] not in loaded]
+        return sorted(left, key=lambda f: [int(n) for n in os.path.basename(f).split(".")[:-1]])
+
+    def test_a_stopped_look_for_the_holder_leaves_it_alone(self):
+        moment = self.line.when("stall", sent="Q", text="SET TRANSACTION SNAPSHOT")
+        ferry = self.start("resume")
+        self.assertTrue(ferry.until(lambda: moment.fired), ferry.text)
+        ferry.signal(signal.SIGINT)
+        self.ended(ferry, STOPPED)
+        self.assertEqual(self.pair.holder(), self.holder)
+
+    def test_a_range_read_to_its_end_is_done_only_where_the_source_was_merely_away(self):
+        os.unlink(self.chunks()[2])
+        self.line.complains = True
+        self.ended(self.start("resume"), ACT, "invalid page in block 7")
+        self.line.complains = False
+        os.unlink(self.chunks()[2])
+        moment = self.line.when("cut", answered="COPY")
+        ferry = self.start("resume")
+        self.finish(ferry)
+        self.assertTrue(moment.fired)
+        self.assertNotIn("source.lost", [e["name"] for e in ferry.events()], "no row was read twice")
+
+    def test_the_source_is_kept_while_a_sender_finds_a_file_damaged(self):
+        """The files are seen all there; a moment later senders put them aside, before they are read through."""
+        for path in self.chunks()[2:]:
+            with open(path, "r+b") as f:
+                f.seek(os.path.getsize(path) // 2)
+                f.write(b"\xff\x00\xff\x00")
+        ferry = self.start("resume", env=badio("access wait /complete 2 1"))  # the first look is at the beginning
+        self.finish(ferry)
+        names = [e["name"] for e in ferry.events()]
+        self.assertLess(names.index("spill.damaged"), names.index("copy.again"))
+        self.assertLess(names.index("copy.again"), names.index("capture.complete"))
 
 
 if __name__ == "__main__":

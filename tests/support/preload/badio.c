@@ -4,10 +4,11 @@
  *   LD_PRELOAD=badio.so BADIO='pwrite EIO /spill/ 3 1; pread short /spill/' neonferry ...
  *
  * A rule is: call, what happens, a part of the file's path, the first call that it meets (1) and how
- * many from there on (all). Calls: pwrite, pread, write, read, open, rename, fsync, fdatasync. What
- * happens: EIO, ENOSPC, EROFS, EINTR (every second call, so that whoever tries again gets on), or
- * short: a third of the bytes is done. Calls are counted over all threads. Other programs that a test
- * starts are left alone: rules hold only where the program's name is BADIO_PROGRAM (neonferry).
+ * many from there on (all). Calls: pwrite, pread, write, read, open, access, rename, fsync, fdatasync.
+ * What happens: EIO, ENOSPC, EROFS, EINTR (every second call, so that whoever tries again gets on),
+ * short: a third of the bytes is done, or wait: done a second later. Calls are counted over all
+ * threads. Other programs that a test starts are left alone: rules hold only where the program's name
+ * is BADIO_PROGRAM (neonferry).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,15 +22,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT     __attribute__((visibility("default")))
 #define RULES_MOST 16
 #define SHORT      (-1)
+#define WAIT       (-2)
 
 struct rule {
 	char call[16], path[64];
-	int happens; /* an errno, or SHORT */
+	int happens; /* an errno, SHORT or WAIT */
 	long first, times;
 	_Atomic long seen;
 };
@@ -43,11 +46,8 @@ static int errno_of(const char *name)
 	static const struct {
 		const char *name;
 		int value;
-	} known[] = { { "EIO", EIO },
-		      { "ENOSPC", ENOSPC },
-		      { "EROFS", EROFS },
-		      { "EINTR", EINTR },
-		      { "short", SHORT } };
+	} known[] = { { "EIO", EIO },     { "ENOSPC", ENOSPC }, { "EROFS", EROFS },
+		      { "EINTR", EINTR }, { "short", SHORT },   { "wait", WAIT } };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(known[i].name, name))
@@ -90,7 +90,13 @@ static void read_rules(void)
 	free(copy);
 }
 
-/* What happens to this call: 0 (nothing), an errno, or SHORT. */
+static int wait_a_moment(void)
+{
+	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+	return 0;
+}
+
+/* What happens to this call: 0 (nothing more), an errno, or SHORT. */
 static int verdict(const char *call, const char *path)
 {
 	for (int i = 0; i < n_rules; i++) {
@@ -102,6 +108,8 @@ static int verdict(const char *call, const char *path)
 		no = atomic_fetch_add(&r->seen, 1) + 1;
 		if (no < r->first || no >= r->first + r->times)
 			continue;
+		if (r->happens == WAIT)
+			return wait_a_moment();
 		if (r->happens != EINTR || no % 2)
 			return r->happens;
 	}
@@ -255,4 +263,14 @@ EXPORT int open(const char *path, int flags, ...)
 	int happens = verdict_at("open", AT_FDCWD, path);
 
 	OPEN("open", path)
+}
+
+EXPORT int access(const char *path, int mode)
+{
+	static int (*real)(const char *, int);
+	int happens = verdict_at("access", AT_FDCWD, path);
+
+	if (!real)
+		*(void **)&real = next("access");
+	return happens > 0 ? fail(happens) : real(path, mode);
 }
