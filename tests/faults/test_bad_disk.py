@@ -3,16 +3,20 @@
 reads, interruptions, a disk that is full for a while. The program says what failed and where; nothing is lost,
 nothing half-written is left, and the next resume finishes. And --spill-limit bounds the disk at every moment."""
 
+import json
 import os
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from badio import badio  # noqa: E402
+from cluster import psql_env  # noqa: E402
+from ferry import Lab, program  # noqa: E402
 from neonlab import MoveCase  # noqa: E402
 
 SMALL = ("--chunk-size", "128K", "--memory", "16M")
-ACT = 5
+REFUSED, ACT = 3, 5
 MORE = ("CREATE TABLE public.more AS SELECT n AS id, (SELECT string_agg(sha512((n || '-' || k)::bytea), ''::bytea) "
         "FROM generate_series(1, 16) k) AS v FROM generate_series(1, %d) n")
 
@@ -90,6 +94,55 @@ class BadDisk(DiskCase):
         self.assertEqual(len(said), 1, "said once")
         self.assertIn("No space left on device", str(said))
         self.assertIn("waits for the senders", ferry.text)
+
+
+class EachFile(unittest.TestCase):
+    """A file of the run folder that cannot be written: said by name, ended in order (a build with sanitizers
+    sees what is not given back), and finished by the next that can write it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab(fill=False))
+
+    def setUp(self):
+        self.pair = self.lab.pair(empty=True)
+        self.addCleanup(self.pair.close)
+        self.pair.sql("CREATE TABLE t AS SELECT n AS id FROM generate_series(1, 99) n; SELECT lo_from_bytea(4711, 'x')")
+
+    def test_of_a_run(self):
+        for rule, status in (("rename EIO /holder.json", REFUSED), ("rename EIO /schema.json", REFUSED),
+                             ("rename EIO /sequences.json", REFUSED), ("rename EIO /large-objects.json", REFUSED),
+                             ("rename EIO /plan.1.json", ACT), ("pwrite EIO /spill/", ACT),
+                             ("rename EIO /summary.json", ACT)):
+            with self.subTest(rule=rule):
+                ferry = self.pair.run("run", env=badio(rule), judge=False)
+                self.assertEqual(ferry.status, status, ferry.text[-3000:])
+                self.assertIn("Input/output error", ferry.text)
+        ferry = self.pair.run("resume", judge=False)
+        self.assertEqual(ferry.status, 0, ferry.text[-3000:])
+
+    def test_of_a_report(self):
+        """It is not what the run is for."""
+        ferry = self.pair.run("run", env=badio("rename EIO /report/SHA256SUMS"), judge=False)
+        self.assertEqual(ferry.status, 0, ferry.text[-3000:])
+        self.assertIn("there is no report of this run: cannot write", ferry.text)
+        self.assertEqual(self.pair.run("run", judge=False).status, 0)
+        ferry = self.pair.run("report", env=badio("rename EIO /report/report.html"), source=False, target=False,
+                              judge=False)
+        self.assertEqual(ferry.status, REFUSED, ferry.text[-3000:])
+        self.assertIn("report.html: Input/output error", ferry.text)
+
+    def test_of_the_holder(self):
+        """Alone, for the copier ends one that fails before it could tell what it leaves."""
+        os.mkdir(self.pair.run_dir)
+        task = {"dir": self.pair.run_dir, "run": "r", "ttl_ms": 1000, "relations": []}
+        source = self.lab.source
+        env = dict(psql_env(), PGHOST=source.socket_dir, PGPORT=str(source.port), PGUSER="postgres",
+                   PGDATABASE=self.pair.name, **badio("rename EIO /holder.json"))
+        done = subprocess.run([program(), "__hold"], input=json.dumps(task), text=True, env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("holder.json: Input/output error", json.loads(done.stdout)["error"])
 
 
 class SpillLimit(DiskCase):
