@@ -179,9 +179,9 @@ class Source(Case):
 
     def test_a_range_read_to_its_end_is_done_only_where_the_source_was_merely_away(self):
         os.unlink(self.chunks()[2])
-        self.line.complains = True
+        self.line.complains, self.there.rate = True, 100_000
         self.ended(self.start("resume"), ACT, "invalid page in block 7")
-        self.line.complains = False
+        self.line.complains, self.there.rate = False, None
         os.unlink(self.chunks()[2])
         moment = self.line.when("cut", answered="COPY")
         ferry = self.start("resume")
