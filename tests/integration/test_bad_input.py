@@ -10,35 +10,13 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import SqlError, bindir, make_dir, make_source, make_target, wait_until  # noqa: E402
+from ends import Ends  # noqa: E402
 from moving import NEONFERRY, Folder, assert_same, environment, neonferry, rows  # noqa: E402
 
 USAGE, REFUSED, STOPPED, ACT, DIFFERENT = 2, 3, 4, 5, 7
 
 
-class Case(unittest.TestCase):
-    """A source and a target; every test has databases of its own."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.folder = cls.enterClassContext(Folder())
-
-    def setUp(self):
-        self.db = self._testMethodName[5:60]
-        self.dir = self.folder(self.db)
-        self.source.create_database(self.db)
-        self.target.create_database(self.db, owner="ferry")
-
-    def there(self, sql, **kw):
-        return self.source.psql(sql, db=self.db, **kw)
-
-    def here(self, sql, **kw):
-        return self.target.psql(sql, db=self.db, **kw)
-
-    def ends(self, source=None, target=None):
-        return ["--source", source or self.source.uri(self.db), "--target", target or self.target.uri(self.db)]
-
+class Case(Ends):
     def run_it(self, *args, source=None, target=None, command="run", **kw):
         return neonferry(command, *self.ends(source, target), *args, run_dir=self.dir, **kw)
 

@@ -5,7 +5,6 @@ P-101 backup, P-011 restore point, P-118 migrate_to_neon.sh, P-308 --notify, P-4
 """
 
 import hashlib
-import http.server
 import json
 import os
 import re
@@ -13,11 +12,11 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import FERRY, REPO, bindir, make_source, make_target, psql_env  # noqa: E402
+from hook import make_hook  # noqa: E402
 from moving import NEONFERRY, assert_same, environment, neonferry  # noqa: E402
 
 FILL = """
@@ -32,16 +31,6 @@ echo "$NEON_API_KEY $*" >>"$0.calls"
 echo '{"branch": {"id": "br-copy-1", "name": "x", "parent_id": "br-main-1"}, "endpoints": []}'
 """
 KEY = "napi_SECRET"
-
-
-class Hook(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):  # noqa: N802
-        self.server.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *unused):
-        pass
 
 
 class Case(unittest.TestCase):
@@ -234,19 +223,14 @@ class RestorePoint(Case):
 class Around(Case):
     def test_P_308_the_end_of_a_run_is_posted(self):
         """P-308: also of one that was refused."""
-        server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
-        server.received = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        url = "http://127.0.0.1:%d/services/SECRET" % server.server_port
+        hook, url = make_hook(self)
         good = self.call("run", "--notify", url, run_dir=self.at("run"))
         self.target.psql("ALTER TABLE plain ALTER t SET NOT NULL", db=self.db)
         bad = self.call("run", "--notify", url, run_dir=self.at("run2"))  # the target holds rows now
         self.assertEqual((good.status, bad.status), (0, 7), bad.text)  # the same rows: already there
         refused = self.call("run", "--target", self.target.uri(db="nosuch"), env={"NEONFERRY_NOTIFY": url})
         self.assertEqual(refused.status, 3, refused.text)
-        texts = [message["text"] for message in server.received]
+        texts = [message["text"] for _, _, message in hook.received]
         self.assertRegex(texts[0], r"^neonferry run \S+, .* to .*: Everything asked for is done and proven\. "
                                    r"\(exit status 0\)$")
         different = "All rows asked for are there and proven, but definitions differ: see the report."

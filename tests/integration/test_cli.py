@@ -8,10 +8,13 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
-NEONFERRY = os.environ.get("NEONFERRY", "build/neonferry")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from command import NEONFERRY, environment  # noqa: E402
+
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 SECRET = "postgresql://me:sesame@db.invalid/d"
 
@@ -67,15 +70,8 @@ verify --source postgresql:///a --target postgresql:///b --delete-extra
 """.strip().split("\n")
 
 
-def environment(**more):
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("PG", "POSTGRES_", "LOCAL_DB_", "NEONFERRY_")) and "DATABASE_URL" not in k}
-    env.update(LC_ALL="C.UTF-8", **more)
-    return env
-
-
 def run(words, **more):
-    return subprocess.run([os.path.abspath(NEONFERRY)] + words, stdin=subprocess.DEVNULL, text=True,
+    return subprocess.run([NEONFERRY] + words, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, cwd=FOLDER,
                           env=environment(**more))
 
@@ -158,7 +154,7 @@ class Help(unittest.TestCase):
     def test_a_result_that_could_not_be_written_is_an_error(self):
         for words in (["help"], ["help", "--help"], ["version"]):
             with open("/dev/full", "w") as full:
-                done = subprocess.run([os.path.abspath(NEONFERRY)] + words, stdout=full, stderr=subprocess.PIPE,
+                done = subprocess.run([NEONFERRY] + words, stdout=full, stderr=subprocess.PIPE,
                                       text=True, timeout=60)
             self.assertEqual(done.returncode, 5, words)
             self.assertRegex(done.stderr, "could not be written to standard output: No space left.*\n  hint: ")

@@ -1,26 +1,22 @@
 """Commands against real servers: what is printed where, exit statuses, the terminal, Ctrl-C, and that
 a password is nowhere."""
 
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 import unittest
 from urllib.parse import quote
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import FERRY_PASSWORD, make_source, make_target, wait_until  # noqa: E402
+from command import NEONFERRY, environment  # noqa: E402
+from terminal import on_terminal  # noqa: E402
 
-NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 SECRETS = (FERRY_PASSWORD, quote(FERRY_PASSWORD, safe=""), quote(FERRY_PASSWORD))
 
 FILL = """
@@ -37,26 +33,11 @@ BIG = """
 """
 
 
-def environment(**more):
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("PG", "POSTGRES_", "LOCAL_DB_", "NEONFERRY_")) and "DATABASE_URL" not in k}
-    env.update(LC_ALL="C.UTF-8", **more)
-    return env
-
-
 def setUpModule():
     global SOURCE, TARGET
-    SOURCE = unittest.enterModuleContext(make_source()) if hasattr(unittest, "enterModuleContext") \
-        else make_source().__enter__()
-    TARGET = unittest.enterModuleContext(make_target()) if hasattr(unittest, "enterModuleContext") \
-        else make_target().__enter__()
+    SOURCE = unittest.enterModuleContext(make_source())
+    TARGET = unittest.enterModuleContext(make_target())
     SOURCE.psql(FILL)
-
-
-def tearDownModule():
-    if not hasattr(unittest, "enterModuleContext"):
-        SOURCE.destroy()
-        TARGET.destroy()
 
 
 class Case(unittest.TestCase):
@@ -467,32 +448,10 @@ class Terminal(Case):
     """On a pseudo terminal of 80 columns."""
 
     def on_terminal(self, *words, answer=None, term="xterm", interrupt_at=None, columns=0):
-        ours, theirs = pty.openpty()
-        if columns:
-            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        env = dict(self.env, TERM=term)
-        process = subprocess.Popen([NEONFERRY] + list(words), stdin=theirs, stdout=theirs, stderr=theirs,
-                                   cwd=self.folder, env=env, start_new_session=True)
-        os.close(theirs)
-        seen, deadline = b"", time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 1)[0]:
-                try:
-                    more = os.read(ours, 65536)
-                except OSError:
-                    break
-                if not more:
-                    break
-                seen += more
-            if answer is not None and b"[y/N]" in seen:
-                os.write(ours, answer.encode())
-                answer = None
-            if interrupt_at is not None and interrupt_at in seen:
-                process.send_signal(signal.SIGINT)
-                interrupt_at = None
-        process.wait(30)
-        os.close(ours)
-        return process.returncode, seen.decode(errors="replace")
+        when = {b"[y/N]": lambda process: answer.encode()} if answer else {}
+        if interrupt_at:
+            when[interrupt_at] = lambda process: process.send_signal(signal.SIGINT)
+        return on_terminal([NEONFERRY, *words], when, columns, cwd=self.folder, env=dict(self.env, TERM=term))
 
     def test_the_live_area_is_drawn_and_the_cursor_comes_back(self):
         self.big()

@@ -9,19 +9,20 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY_PASSWORD, free_port, make_source, make_target, wait_until  # noqa: E402
-from moving import NEONFERRY, Folder, assert_same, environment, neonferry  # noqa: E402
+from cluster import FERRY_PASSWORD, free_port, make_target, wait_until  # noqa: E402
+from ends import Servers  # noqa: E402
+from moving import NEONFERRY, assert_same, environment, neonferry  # noqa: E402
 
 SOURCE_PASSWORD = "Sourcer3t:'\\x"
 BOUNCER = "/usr/sbin/pgbouncer"
 
 
-class Pair(unittest.TestCase):
+class Pair(Servers):
+    source_options = {"password": SOURCE_PASSWORD}
+
     @classmethod
     def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source(password=SOURCE_PASSWORD))
-        cls.target = cls.enterClassContext(make_target())
-        cls.folder = cls.enterClassContext(Folder())
+        super().setUpClass()
         cls.source.psql("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
 
     def setUp(self):

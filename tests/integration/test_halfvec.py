@@ -7,8 +7,9 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import make_source, make_target, wait_until  # noqa: E402
-from moving import NEONFERRY, Folder, environment, neonferry, rows  # noqa: E402
+from cluster import wait_until  # noqa: E402
+from ends import Ends  # noqa: E402
+from moving import NEONFERRY, environment, neonferry, rows  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 REFUSED, USAGE = 3, 2
@@ -25,28 +26,9 @@ ALL = ("--halfvec", "docs.embedding", "--halfvec", "public.docs.other", "--halfv
 CAST = 'id, kind, embedding::public.halfvec, other::public.halfvec, "Odd Name"::public.halfvec'
 
 
-class Case(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.folder = cls.enterClassContext(Folder())
-
-    def setUp(self):
-        self.db = self._testMethodName[:60]
-        self.target.create_database(self.db, owner="ferry")
-        self.source.create_database(self.db)
-        self.dir = self.folder(self.db)
-
-    def there(self, sql):
-        return self.source.psql(sql, db=self.db)
-
-    def here(self, sql):
-        return self.target.psql(sql, db=self.db)
-
+class Case(Ends):
     def run_it(self, *args, command="run"):
-        return neonferry(command, "--source", self.source.uri(self.db), "--target", self.target.uri(self.db), *args,
-                         run_dir=None if command in ("plan", "verify") else self.dir)
+        return neonferry(command, *self.ends(), *args, run_dir=None if command in ("plan", "verify") else self.dir)
 
     def summary(self):
         with open(os.path.join(self.dir, "summary.json"), encoding="utf-8") as f:

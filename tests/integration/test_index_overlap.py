@@ -10,7 +10,6 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import wait_until  # noqa: E402
 from ferry import Lab  # noqa: E402
 from moving import assert_same, schema_text  # noqa: E402
 

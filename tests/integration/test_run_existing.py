@@ -5,40 +5,23 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import REPO, make_source, make_target  # noqa: E402
-from moving import Folder, assert_same, neonferry, relations, rows, schema_text  # noqa: E402
+from cluster import REPO  # noqa: E402
+from ends import Ends  # noqa: E402
+from moving import assert_same, neonferry, relations, rows, schema_text  # noqa: E402
 
 DOCUMENTS = """CREATE TABLE vector_documents (id int PRIMARY KEY, collection_name text, content text);
     CREATE TABLE other (id int)"""
 
 
-class Pair(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.folder = cls.enterClassContext(Folder())
-
-    def setUp(self):
-        self.db = self._testMethodName
-        self.runs = 0
-        self.target.create_database(self.db, owner="ferry")
-        self.source.create_database(self.db)
-
-    def there(self, sql):
-        return self.source.psql(sql, db=self.db)
-
-    def here(self, sql):
-        return self.target.psql(sql, db=self.db)
+class Pair(Ends):
+    runs = 0
 
     def run_it(self, *args, command="run", **kw):
         self.runs += 1
-        return neonferry(command, "--source", self.source.uri(self.db), "--target",
-                         self.target.uri(self.db), *args,
-                         run_dir=self.folder("%s-%d" % (self.db, self.runs)), **kw)
+        return neonferry(command, *self.ends(), *args, run_dir=self.folder("%s-%d" % (self.db, self.runs)), **kw)
 
     def plan(self, *args):
-        return neonferry("plan", "--source", self.source.uri(self.db), "--target", self.target.uri(self.db), *args)
+        return neonferry("plan", *self.ends(), *args)
 
     def moved(self, *args, only=None, **kw):
         done = self.run_it(*args, **kw)

@@ -6,8 +6,9 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import SqlError, make_source, make_target  # noqa: E402
-from moving import Folder, assert_same, neonferry, objects, rows, schema_text  # noqa: E402
+from cluster import SqlError  # noqa: E402
+from ends import Ends, Servers  # noqa: E402
+from moving import assert_same, neonferry, objects, rows, schema_text  # noqa: E402
 
 LONG = "l" * 60 + "äx"  # 63 bytes, the most a name can have
 
@@ -196,14 +197,12 @@ def type_tables():
     return "\n".join(sql)
 
 
-class EveryKind(unittest.TestCase):
+class EveryKind(Servers):
     """One run, many looks at it."""
 
     @classmethod
     def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
-        cls.folder = cls.enterClassContext(Folder())
+        super().setUpClass()
         for name in ("hstore", "citext", "ltree", "isn"):  # as Neon allows every role
             cls.target.psql("CREATE EXTENSION IF NOT EXISTS %s" % name, user="postgres")
         cls.source.psql("CREATE EXTENSION IF NOT EXISTS vector;" + TABLES + type_tables())
@@ -258,29 +257,20 @@ class EveryKind(unittest.TestCase):
         self.assertRegex(self.done.out, r"scratch.{0,200}unlogged|unlogged.{0,200}scratch")
 
 
-class Pair(unittest.TestCase):
-    """Two servers for a class; each test has databases of its own."""
-
-    source_options, target_options = {}, {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source(**cls.source_options))
-        cls.target = cls.enterClassContext(make_target(**cls.target_options))
-        cls.folder = cls.enterClassContext(Folder())
-
-    def setUp(self):
-        self.db = self._testMethodName
-        self.target.create_database(self.db, owner="ferry")
-
+class Pair(Ends):
     def make(self, sql, options="", before=""):
+        if options:
+            self.make_database(options)
+        self.there(before)
+        self.there(sql)
+
+    def make_database(self, options):
+        """The source's, anew."""
+        self.source.psql('DROP DATABASE "%s"' % self.db, db="postgres")
         self.source.create_database(self.db, options=options)
-        self.source.psql(before, db=self.db)
-        self.source.psql(sql, db=self.db)
 
     def run_it(self, *args, command="run", **kw):
-        return neonferry(command, "--source", self.source.uri(self.db), "--target",
-                         self.target.uri(self.db), *args, run_dir=self.folder(self.db), **kw)
+        return neonferry(command, *self.ends(), *args, run_dir=self.dir, **kw)
 
     def assert_moved(self, done):
         self.assertEqual(done.status, 0, done.text[-3000:])
@@ -308,7 +298,7 @@ class Sizes(Pair):
         self.assertEqual(done.status, 5, done.text)
         self.assertRegex(done.err, r'row at \(\d+,\d+\) of "public"."wide" has \d+ bytes')
         self.assertRegex(done.err, r"hint: raise --memory")
-        done = neonferry("resume", self.folder(self.db), "--memory", "256M", "--source",
+        done = neonferry("resume", self.dir, "--memory", "256M", "--source",
                          self.source.uri(self.db), "--target", self.target.uri(self.db))
         self.assert_moved(done)
 
@@ -351,7 +341,7 @@ class Encodings(Pair):
         self.assert_moved(self.run_it())
 
     def test_invalid_utf8_of_sql_ascii_is_refused_by_table_and_row(self):
-        self.source.create_database(self.db, options="ENCODING 'SQL_ASCII' TEMPLATE template0")
+        self.make_database("ENCODING 'SQL_ASCII' TEMPLATE template0")
         self.source.psql(r"SET escape_string_warning = off; CREATE TABLE good (v text); INSERT INTO good VALUES ('x');"
                          r" CREATE TABLE bad (id int, v text); INSERT INTO bad VALUES (1, 'fine'), (2, e'caf\xe9')",
                          db=self.db)
@@ -438,7 +428,7 @@ class Formats(Pair):
         done = self.run_it("--table", "b", "--table", "inv")
         self.assertEqual(done.status, 0, done.text[-3000:])
         self.assertIn("Everything asked for is done and proven.", done.out)
-        with open(os.path.join(self.folder(self.db), "report", "report.json"), encoding="utf-8") as f:
+        with open(os.path.join(self.dir, "report", "report.json"), encoding="utf-8") as f:
             checks = {check["object"]: check for check in json.load(f)["checks"] if check["verdict"] == "warning"}
         self.assertIn("which is invalid in the source", checks["public.inv_u"]["sentence"])
         self.assertTrue(any("refers to a table that is not there" in check["sentence"] for check in checks.values()))
@@ -453,7 +443,7 @@ class Formats(Pair):
                   % {"db": self.db})
         done = self.run_it()
         self.assertEqual(done.status, 0, done.text[-3000:])
-        with open(os.path.join(self.folder(self.db), "summary.json"), encoding="utf-8") as f:
+        with open(os.path.join(self.dir, "summary.json"), encoding="utf-8") as f:
             out = {entry["what"]: entry["name"] for entry in json.load(f)["left_out"]}
         self.assertEqual(out["OWNER"], "bob_of_lists: 1 relations")
         self.assertEqual(out["ACL"], "public.t")
@@ -529,7 +519,7 @@ class LargeObjects(Pair):
         self.make("CREATE TABLE t (a int); GRANT SELECT ON t TO lo_reader; SELECT lo_from_bytea(7779, 'secret')",
                   before="CREATE ROLE lo_reader LOGIN")
         done = neonferry("run", "--source", self.source.uri(self.db, user="lo_reader"), "--target",
-                         self.target.uri(self.db), run_dir=self.folder(self.db))
+                         self.target.uri(self.db), run_dir=self.dir)
         self.assertEqual(done.status, 3, done.text)
         self.assertRegex(done.err, "large object 7779 may not be read.*\n *hint: GRANT SELECT ON LARGE OBJECT 7779")
         self.assertEqual(self.target.psql("SELECT 1 FROM pg_class WHERE relname = 't'", db=self.db), [])
@@ -538,7 +528,7 @@ class LargeObjects(Pair):
         self.make(self.SQL)
         done = self.run_it()
         self.assertEqual(done.status, 0, done.text)
-        done = neonferry("abort", self.folder(self.db), "--yes", "--target", self.target.uri(self.db))
+        done = neonferry("abort", self.dir, "--yes", "--target", self.target.uri(self.db))
         self.assertEqual(done.status, 0, done.text)
         self.assertEqual(objects(self.target, self.db), {})
 

@@ -7,8 +7,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, MIGRATIONS, make_target  # noqa: E402
-from schema_cli import Folder, schema, states  # noqa: E402
+from cluster import FERRY, MIGRATIONS  # noqa: E402
+from schema_cli import Case, Folder, schema, states  # noqa: E402
 
 START = ("CREATE TABLE t (id int PRIMARY KEY, a text, b int, c numeric(10,2), d varchar(10));"
          "INSERT INTO t SELECT g, CASE WHEN g % 10 > 0 THEN 'x' END, g % 5, 1, 'd' "
@@ -16,37 +16,10 @@ START = ("CREATE TABLE t (id int PRIMARY KEY, a text, b int, c numeric(10,2), d 
          "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (0), (1)")
 
 
-class Base(unittest.TestCase):
-    n = 0
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = make_target()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.destroy()
-
-    def setUp(self):
-        Base.n += 1
-        self.db = "t%d" % Base.n
-        self.server.create_database(self.db, owner=FERRY)
-        self.uri = self.server.uri(db=self.db)
-
+class Base(Case):
     def tearDown(self):
         left = self.server.psql("SELECT datname FROM pg_database WHERE datname LIKE 'neonferry_scratch%'")
         self.assertEqual(left, [], "a scratch database is left")
-
-    def schema(self, command, folder=None, *options, **kw):
-        kw.setdefault("uri", self.uri)
-        return schema(None, command, folder, *options, **kw)
-
-    def psql(self, sql, **kw):
-        return self.server.psql(sql, db=kw.pop("db", self.db), user=kw.pop("user", FERRY), **kw)
-
-    def value(self, sql, **kw):
-        rows = self.psql(sql, **kw)
-        return rows[0][0] if rows else None
 
     def dry_run(self, sql, *options):
         with Folder({"001_x.sql": sql}) as folder:

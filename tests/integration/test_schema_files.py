@@ -2,52 +2,20 @@
 """schema lint and export, notifications, 5,000 tables, and what the commands say when used wrongly."""
 
 import glob
-import http.server
 import json
 import os
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, MIGRATIONS, make_target  # noqa: E402
-from schema_cli import Folder, schema  # noqa: E402
+from cluster import FERRY, MIGRATIONS  # noqa: E402
+from hook import make_hook  # noqa: E402
+from schema_cli import Case, Folder, schema  # noqa: E402
 
 
-class Hook(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *unused):
-        pass
-
-
-class Files(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = make_target()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.destroy()
-
-    n = 0
-
-    def setUp(self):
-        Files.n += 1
-        self.db = "t%d" % Files.n
-        self.server.create_database(self.db, owner=FERRY)
-        self.uri = self.server.uri(db=self.db)
-
-    def schema(self, command, folder=None, *options, **kw):
-        kw.setdefault("uri", self.uri)
-        return schema(None, command, folder, *options, **kw)
-
+class Files(Case):
     # --- lint ---
 
     def lint(self, files, **kw):
@@ -151,32 +119,24 @@ class Files(unittest.TestCase):
 
     # --- notifications ---
 
-    def hook(self, status=200):
-        server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
-        server.received, server.status = [], status
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return server, "http://127.0.0.1:%d/services/T0/SECRET" % server.server_port
-
     def test_P_207_P_308_the_result_is_posted_as_slack_takes_it_and_the_address_is_never_shown(self):
         """P-207, P-308: --notify of schema apply."""
-        server, url = self.hook()
+        hook, url = make_hook(self)
         with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
             done = self.schema("apply", folder, "--notify", url).ok()
             folder.put("002_b.sql", "CREATE TABEL b ()")
             failed = self.schema("apply", folder, "--notify", url)
-        self.assertEqual([(p, t) for p, t, _ in server.received],
+        self.assertEqual([(p, t) for p, t, _ in hook.received],
                          [("/services/T0/SECRET", "application/json")] * 2)
-        self.assertIn("1 migration applied and verified", server.received[0][2]["text"])
-        self.assertIn("failed", server.received[1][2]["text"])
-        self.assertNotIn("ferry pass", json.dumps(server.received))
+        self.assertIn("1 migration applied and verified", hook.received[0][2]["text"])
+        self.assertIn("failed", hook.received[1][2]["text"])
+        self.assertNotIn("ferry pass", json.dumps(hook.received))
         for text in (done.out, done.err, failed.out, failed.err):
             self.assertNotIn("SECRET", text)
 
     def test_P_308_a_hook_that_refuses_is_a_warning_without_the_address(self):
         """P-308: the result stays what it is."""
-        _, url = self.hook(status=403)
+        _, url = make_hook(self, status=403)
         with Folder({"001_a.sql": "CREATE TABLE a (i int)"}) as folder:
             for address, word in ((url, "HTTP status 403"), ("http://127.0.0.1:1/SECRET", "not sent"),
                                   ("ftp://x/SECRET", "https://")):

@@ -9,8 +9,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, MIGRATIONS, free_port, make_dir, make_source, make_target, wait_until  # noqa: E402
-from schema_cli import Folder, Running, schema, states  # noqa: E402
+from cluster import FERRY, MIGRATIONS, free_port, make_dir, make_source, wait_until  # noqa: E402
+from schema_cli import Case, Folder, Running, schema  # noqa: E402
 
 TWO = {
     "001_create_users.sql": "CREATE TABLE users (id int PRIMARY KEY, name text)",
@@ -21,40 +21,7 @@ TWO = {
 COLUMNS = ["applied_at", "checksum", "description", "execution_ms", "version"]
 
 
-class Base(unittest.TestCase):
-    n = 0
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = make_target()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.destroy()
-
-    def setUp(self):
-        Base.n += 1
-        self.db = "t%d" % Base.n
-        self.server.create_database(self.db, owner=FERRY)
-        self.uri = self.server.uri(db=self.db)
-
-    def schema(self, command, folder=None, *options, **kw):
-        return schema(self.server, command, folder, *options, uri=self.uri, **kw)
-
-    def states(self, folder):
-        return states(self.server, folder, uri=self.uri)
-
-    def psql(self, sql, **kw):
-        return self.server.psql(sql, db=self.db, **kw)
-
-    def value(self, sql):
-        return self.server.value(sql, db=self.db)
-
-    def session(self, **kw):
-        return self.server.session(db=self.db, **kw)
-
-
-class Runner(Base):
+class Runner(Case):
     def test_P_301_P_302_P_401_applies_what_is_pending_and_status_tells_when_and_how_long(self):
         """P-205, P-301, P-302, P-401: what is applied, and the history's columns."""
         with Folder(TWO) as folder:
@@ -248,7 +215,7 @@ class Runner(Base):
             self.assertEqual(self.states(folder), {"001": "pending", "002": "pending"})
 
 
-class Rollback(Base):
+class Rollback(Case):
     def test_P_204_P_305_undoes_newest_first_down_to_the_version(self):
         """P-204, P-305: by the down scripts."""
         with Folder(TWO) as folder:
@@ -389,7 +356,7 @@ CONCURRENT = ("SET work_mem = '4MB';\nALTER TABLE c ADD more int;\nCREATE UNIQUE
               "CREATE INDEX CONCURRENTLY c_id ON c (id);\n")
 
 
-class OutsideOfOneTransaction(Base):
+class OutsideOfOneTransaction(Case):
     def setUp(self):
         super().setUp()
         self.psql("CREATE TABLE c (id int, u int); INSERT INTO c SELECT g, g % 2 FROM generate_series(1, 100) g",
@@ -497,7 +464,7 @@ class OutsideOfOneTransaction(Base):
         self.assertEqual(self.value("SELECT to_regclass('t_i')"), None)
 
 
-class Locks(Base):
+class Locks(Case):
     ALTER = {"001_t.sql": "ALTER TABLE t ADD j int"}
 
     def setUp(self):

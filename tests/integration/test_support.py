@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import SqlError, make_source, make_target, psql_env  # noqa: E402
+from cluster import SqlError, make_target, psql_env  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 ROWS = (b"y" * 99 + b"\n") * 100000

@@ -10,9 +10,9 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import FERRY, psql_env  # noqa: E402
+from command import NEONFERRY  # noqa: E402
 from planted import Planted  # noqa: E402
 
-NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 PASS, REFUSED, FAIL, UNKNOWN = 0, 2, 7, 8
 
 SCHEMA = """

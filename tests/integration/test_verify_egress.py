@@ -9,10 +9,10 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import FERRY, make_source, make_target, psql_env  # noqa: E402
+from command import NEONFERRY  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 TOOL = os.path.join(os.environ.get("NEONFERRY_BUILD", "build"), "tests", "verify_tool")
-NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 DIMENSIONS, MB = 512, 1_000_000
 
 # Small tables: workers of a parallel plan cost more than they give where the machine is busy.

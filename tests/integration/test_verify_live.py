@@ -10,8 +10,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cluster import FERRY, make_source, make_target  # noqa: E402
+from command import NEONFERRY, environment  # noqa: E402
 
-NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 DONE, DIFFERENT, UNPROVEN = 0, 7, 8
 
 # Small tables: workers of a parallel plan cost more than they give where the machine is busy.
@@ -27,13 +27,6 @@ INSERT INTO bag SELECT 'thing ' || i % 10 FROM generate_series(1, 100) i;
 CREATE PROCEDURE churn() LANGUAGE plpgsql AS $$ BEGIN LOOP UPDATE docs SET n = n + 1000 WHERE id = 7; COMMIT;
     PERFORM pg_sleep(0.01); END LOOP; END $$;
 """
-
-
-def environment():
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("PG", "POSTGRES_", "LOCAL_DB_", "NEONFERRY_")) and "DATABASE_URL" not in k}
-    env.update(LC_ALL="C.UTF-8")
-    return env
 
 
 class Live(unittest.TestCase):

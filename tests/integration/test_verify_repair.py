@@ -2,22 +2,20 @@
 
 import json
 import os
-import pty
-import select
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import FERRY, psql_env, wait_until  # noqa: E402
+from command import NEONFERRY, environment  # noqa: E402
 from planted import Planted  # noqa: E402
+from terminal import on_terminal  # noqa: E402
 from test_verify_faults import FAULTS  # noqa: E402
 from test_verify_faults import SCHEMA as FAULT_SCHEMA  # noqa: E402
 
-NEONFERRY = os.path.abspath(os.environ.get("NEONFERRY", "build/neonferry"))
 TOOL = os.path.join(os.environ.get("NEONFERRY_BUILD", "build"), "tests", "verify_tool")
 DONE, REFUSED, DIFFERENT = 0, 2, 7
 NO_SEARCH = "level=15"
@@ -58,13 +56,6 @@ UNION ALL SELECT 'n', t::text FROM "Odd ""Names"" x" t UNION ALL SELECT 'l', l::
 TRIGGERS = "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
 
 
-def environment():
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("PG", "POSTGRES_", "LOCAL_DB_", "NEONFERRY_")) and "DATABASE_URL" not in k}
-    env.update(LC_ALL="C.UTF-8")
-    return env
-
-
 def tool(source, target, *args):
     done = subprocess.run([TOOL, source, target, NO_SEARCH, *args], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=psql_env(), timeout=300)
@@ -89,27 +80,9 @@ class Case(Planted):
 
     def asked(self, target, meanwhile, *args):
         """On a terminal; meanwhile() is called while the question stands, and gives the answer."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([NEONFERRY, "verify", "--source", self.source.uri(), "--target", target, "--level",
-                                    "digest", "--repair", *args], stdin=theirs, stdout=theirs, stderr=theirs,
-                                   cwd=self.folder, env=dict(environment(), TERM="dumb"), start_new_session=True)
-        os.close(theirs)
-        seen, deadline, answered = b"", time.monotonic() + 300, False
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 1)[0]:
-                try:
-                    more = os.read(ours, 65536)
-                except OSError:
-                    break
-                if not more:
-                    break
-                seen += more
-            if not answered and b"[y/N]" in seen:
-                answered = True
-                os.write(ours, meanwhile())
-        process.wait(30)
-        os.close(ours)
-        return process.returncode, seen.decode(errors="replace")
+        return on_terminal([NEONFERRY, "verify", "--source", self.source.uri(), "--target", target, "--level", "digest",
+                            "--repair", *args], {b"[y/N]": lambda process: meanwhile()}, cwd=self.folder,
+                           env=environment(TERM="dumb"))
 
     def findings(self, doc, *verdicts):
         return [c for c in doc["checks"] if c["verdict"] in verdicts]

@@ -13,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import unittest
 
+from cluster import FERRY, make_target
 from ferry import program
 
 # What would name a database, or change a default, behind the test's back.
@@ -104,3 +106,34 @@ class Running:
 def states(server, folder, **kw):
     """{version: state} as status has it."""
     return {m["version"]: m["state"] for m in schema(server, "status", folder, **kw).ok().json["migrations"]}
+
+
+class Case(unittest.TestCase):
+    """A server for a class, a database for each test."""
+
+    n = 0
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.enterClassContext(make_target())
+
+    def setUp(self):
+        type(self).n += 1
+        self.db = "t%d" % self.n
+        self.server.create_database(self.db, owner=FERRY)
+        self.uri = self.server.uri(db=self.db)
+
+    def schema(self, command, folder=None, *options, **kw):
+        return schema(None, command, folder, *options, **dict({"uri": self.uri}, **kw))
+
+    def states(self, folder):
+        return states(None, folder, uri=self.uri)
+
+    def psql(self, sql, **kw):
+        return self.server.psql(sql, **dict({"db": self.db}, **kw))
+
+    def value(self, sql, **kw):
+        return self.server.value(sql, **dict({"db": self.db}, **kw))
+
+    def session(self, **kw):
+        return self.server.session(db=self.db, **kw)
