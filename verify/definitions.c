@@ -266,10 +266,18 @@ static const char *excuse(struct definitions *d, const struct model_object *o, e
 		       : ", which refers to a table that is not there,";
 }
 
+/* What a run took as the target has it, and has proven its rows in, is an exception. */
+static enum finding_verdict taken(const struct definitions *d, enum finding_verdict v)
+{
+	return v == FINDING_FAIL && d->want.moved ? FINDING_WARNING : v;
+}
+
 static void one_end(struct definitions *d, const struct model_object *o, enum pg_role role,
 		    enum sort sort)
 {
-	enum finding_verdict v = role == PG_SOURCE ? sorts[sort].missing : sorts[sort].extra;
+	enum finding_verdict v = role == PG_SOURCE ? sorts[sort].missing
+				 : sort == COLUMN  ? taken(d, sorts[sort].extra)
+						   : sorts[sort].extra;
 	const char *why = role == PG_SOURCE ? excuse(d, o, sort) : "";
 
 	if (v == FINDING_PASS ||
@@ -299,27 +307,13 @@ static bool is_overlooked(struct definitions *d, const struct model_change *c, e
 {
 	const struct pair *p = c->before->table ? pair_of(d, c->before->table) : NULL;
 
-	switch (sort) {
-	case EXTENSION:
-		if (is_attribute(c, "schema"))
-			return true;
-		break;
-	case INDEX:
-		if (is_attribute(c, "valid"))
-			return true;
-		break;
-	case CONSTRAINT:
-		if (is_attribute(c, "validated"))
-			return true;
-		break;
-	case TRIGGER:
-	case RULE:
-		if (is_attribute(c, "enabled") && state_of(c->after, sort))
-			return true;
-		break;
-	default:
-		break;
-	}
+	if ((sort == EXTENSION && is_attribute(c, "schema")) ||
+	    (sort == INDEX && is_attribute(c, "valid")) ||
+	    (sort == CONSTRAINT && is_attribute(c, "validated")))
+		return true;
+	if ((sort == TRIGGER || sort == RULE) && is_attribute(c, "enabled") &&
+	    state_of(c->after, sort))
+		return true;
 	return alike_text(&d->alike, c->from, c->to, p && p->converted && sort != COLUMN);
 }
 
@@ -353,7 +347,8 @@ static void say_column_type(struct definitions *d, const struct model_change *c,
 		s = table_column(p->end[PG_SOURCE], text_str(&d->name));
 		t = table_column(p->end[PG_TARGET], text_str(&d->name));
 	}
-	w->verdict = s && t && s->is_vector && t->is_vector_like ? FINDING_INFO : FINDING_FAIL;
+	w->verdict =
+		s && t && s->is_vector && t->is_vector_like ? FINDING_INFO : taken(d, FINDING_FAIL);
 	text_addf(&w->text, "column %s is %s in the source, %s in the target", name, c->from,
 		  c->to);
 }
@@ -415,8 +410,8 @@ static void say_whole(const struct definitions *d, enum sort sort, const struct 
 	}
 	/* A run makes unlogged tables logged, as the server would empty them. */
 	if (!is_attribute(c, "persistence") || strcmp(c->to, "permanent") != 0)
-		w->verdict = sort == EXTENSION && d->want.moved ? FINDING_WARNING
-								: sorts[sort].different;
+		w->verdict =
+			sort == EXTENSION ? taken(d, sorts[sort].different) : sorts[sort].different;
 	else if (w->verdict == FINDING_PASS)
 		w->verdict = FINDING_INFO;
 }

@@ -14,8 +14,10 @@
 
 struct parity_want {
 	bool only_tables; /* objects of other tables, and of none, are not looked at */
-	/* A run moved the rows: it took the extensions' versions that the target has, and has
-	 * proven its rows with them, so another version is an exception. */
+	/*
+	 * A run moved the rows: it took versions of extensions, types of columns and columns of the
+	 * target's own as they are there, and has proven its rows with them. Those are exceptions.
+	 */
 	bool moved;
 };
 

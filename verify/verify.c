@@ -45,7 +45,7 @@ static int check_schema(struct verification *r, struct err *e)
 
 	verification_begin(r, "schema");
 	json_object_set_new(r->doc, "objects", objects);
-	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, r->checks);
+	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, want.moved, r->checks);
 	if (parity_check(r->ends.plain, &r->pairs, want, r->checks, objects, &failed) &&
 	    verification_tolerate(r, "schema", "definitions", &failed, e))
 		return -1;
