@@ -32,9 +32,9 @@ function(add_fuzz_target source)
 	target_include_directories(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz)
 	target_link_libraries(fuzz_${name} PRIVATE ${layer} house)
 	target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+	file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/${name})
 	if(NEONFERRY_FUZZ_SECONDS) # what it finds is kept: the next search begins there
 		set(inputs ${CMAKE_BINARY_DIR}/fuzz/${name} ${corpus})
-		file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/${name})
 	else() # as files, for of folders the first is written to
 		file(GLOB inputs CONFIGURE_DEPENDS ${corpus}/*)
 		string(REPLACE ";" "," inputs "-seed_inputs=${inputs}")
