@@ -4,11 +4,11 @@
 import json
 import os
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cluster import FERRY, make_source, make_target  # noqa: E402
+from cluster import FERRY  # noqa: E402
+from ends import Servers  # noqa: E402
 from moving import neonferry  # noqa: E402
 
 FILL = """
@@ -18,28 +18,26 @@ CREATE INDEX docs_t ON docs (t);
 """
 
 
-class RunEnd(unittest.TestCase):
+class RunEnd(Servers):
     @classmethod
     def setUpClass(cls):
-        cls.source = cls.enterClassContext(make_source())
-        cls.target = cls.enterClassContext(make_target())
+        super().setUpClass()
         cls.source.psql(FILL)
 
     def setUp(self):
-        self.folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.db = "end_%s" % self.id().rsplit(".", 1)[1][5:30].lower()
+        self.db = self._testMethodName[5:60]
+        self.dir = self.folder(self.db)
         self.target.create_database(self.db, owner=FERRY)
 
     def call(self, *args, **kw):
-        return neonferry(*args, "--source", self.source.uri(), "--target", self.target.uri(db=self.db),
-                         cwd=self.folder, **kw)
+        return neonferry(*args, "--source", self.source.uri(), "--target", self.target.uri(db=self.db), **kw)
 
     def run_it(self, *args):
         """How it ended, its summary, and the run's place in its own report, which must say the same."""
-        done = self.call("run", *args, run_dir=os.path.join(self.folder, "run"))
-        with open(os.path.join(self.folder, "run", "summary.json"), encoding="utf-8") as f:
+        done = self.call("run", *args, run_dir=self.dir)
+        with open(os.path.join(self.dir, "summary.json"), encoding="utf-8") as f:
             summary = json.load(f)
-        with open(os.path.join(self.folder, "run", "report", "report.json"), encoding="utf-8") as f:
+        with open(os.path.join(self.dir, "report", "report.json"), encoding="utf-8") as f:
             self.assertEqual(json.load(f)["transfer"]["summary"]["exit_status"], done.status)
         self.assertEqual((summary["exit_status"], summary["verdict"]), (done.status, "proven"), done.text)
         self.assertIn(summary["means"], " ".join(done.text.split()))
@@ -73,7 +71,7 @@ class RunEnd(unittest.TestCase):
                         " pg_available_extensions a WHERE a.name = x.extname AND x.extname = 'vector'")
         done, summary = self.run_it()
         self.assertEqual((done.status, summary["report"]["verdict"]), (0, "PASS WITH EXCEPTIONS"), done.text)
-        against = self.call("verify", "--against-run", os.path.join(self.folder, "run"), "--level", "digest")
+        against = self.call("verify", "--against-run", self.dir, "--level", "digest")
         self.assertEqual(against.status, 0, against.text)
         self.assertRegex(against.text, r"warning\s+schema\s+vector: .*0\.7\.4")
         alone = self.call("verify", "--level", "digest")
