@@ -196,13 +196,15 @@ static enum exit_status end_otherwise(json_t *document, enum exit_status status,
 	const char *folder = json_string_value(json_object_get(document, "folder"));
 
 	text_addf(&means, "%s %s: see the report.", rows, rest);
-	if (status != EXIT_DONE)
-		text_addf(&next,
-			  "Make them equal, then `neonferry verify --against-run %s`; "
-			  "or accept them there with --waivers.",
-			  folder ? folder : "RUN");
 	json_object_set_new(document, "exit_status", json_integer(status));
 	json_object_set_new(document, "means", json_string(text_str(&means)));
+	if (status == EXIT_DONE)
+		return status;
+	text_addf(&next,
+		  "%s, then `neonferry verify --against-run %s`; or accept them there with "
+		  "--waivers.",
+		  status == EXIT_DIFFERENT ? "Make them equal" : "Make it possible",
+		  folder ? folder : "RUN");
 	json_object_set_new(document, "next", json_string(text_str(&next)));
 	return status;
 }

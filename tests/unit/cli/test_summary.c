@@ -39,6 +39,10 @@ static void the_report_of_a_run_weighs_in_its_status(void **state)
 		assert_int_equal(json_integer_value(json_object_get(d, "exit_status")),
 				 cases[i].end);
 		const char *means = json_string_value(json_object_get(d, "means"));
+		bool nothing = cases[i].end == EXIT_DONE || !cases[i].means;
+		assert_int_equal(
+			strcmp(json_string_value(json_object_get(d, "next")), "Nothing.") == 0,
+			nothing);
 		if (cases[i].means)
 			assert_non_null(strstr(means, cases[i].means));
 		else
