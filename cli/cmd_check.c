@@ -223,13 +223,13 @@ static void check_search_settings(struct check *c)
 	AUTO(free) char *source = NULL;
 	AUTO(free) char *target = NULL;
 	static const char sql[] =
-		"SELECT coalesce(pg_catalog.string_agg(s, ', ' ORDER BY s), 'none') FROM "
-		"pg_catalog.pg_db_role_setting d CROSS JOIN LATERAL pg_catalog.unnest(d.setconfig) "
-		"s "
-		"WHERE d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname "
-		"= "
-		"pg_catalog.current_database())) AND d.setrole IN (0, (SELECT oid FROM "
-		"pg_catalog.pg_roles WHERE rolname = current_user)) AND s ~ '^(hnsw|ivfflat)[.]'";
+		"SELECT coalesce(pg_catalog.string_agg(s, ', ' ORDER BY s), 'none') "
+		"FROM pg_catalog.pg_db_role_setting d "
+		"CROSS JOIN LATERAL pg_catalog.unnest(d.setconfig) s "
+		"WHERE d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database "
+		"WHERE datname = pg_catalog.current_database())) AND d.setrole IN (0, "
+		"(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)) "
+		"AND s ~ '^(hnsw|ivfflat)[.]'";
 
 	if (!ask(c, c->source, "search settings", sql, &source) ||
 	    !ask(c, c->target, "search settings", sql, &target))
@@ -237,10 +237,9 @@ static void check_search_settings(struct check *c)
 	bool equal = strcmp(source, target) == 0;
 	found(c, "target", "search settings", equal ? "ok" : "note",
 	      equal ? "%s"
-		    : "%s; in the source: %s. Set them there before the run, which else ends with "
-		      "7, for "
-		      "searches would find other neighbours: SELECT '[1]'::vector; ALTER DATABASE "
-		      "... SET",
+		    : "%s; in the source: %s. Set them there before the run, for searches would "
+		      "find other neighbours, which ends it with 7: "
+		      "SELECT '[1]'::vector; ALTER DATABASE ... SET",
 	      target, source);
 }
 

@@ -157,13 +157,15 @@ static bool has_stray_at(const char *uri)
 
 static int put_all(struct conn *c, const PQconninfoOption *options, struct err *e)
 {
-	for (; options->keyword; options++) {
-		if (!options->val || !options->val[0])
-			continue;
-		if (put(c, options->keyword, options->val, e))
+	for (; options->keyword; options++)
+		if (options->val && options->val[0] && put(c, options->keyword, options->val, e))
 			return -1;
-	}
 	return 0;
+}
+
+static bool ports_are_numbers(const char *ports)
+{
+	return strspn(ports, "0123456789, \t") == strlen(ports);
 }
 
 /*
@@ -300,8 +302,7 @@ static int parse(struct conn **ret, enum pg_role role, const char *given, const 
 	PQconninfoFree(options);
 	if (failed)
 		return -1;
-	const char *ports = get(c, "port");
-	if (ports[strspn(ports, "0123456789, \t")])
+	if (!ports_are_numbers(get(c, "port")))
 		return malformed(e, role, uri, "the port is not a number");
 	return finish(ret, GIVE(&c), origin, e);
 }
@@ -374,8 +375,7 @@ static int from_variables(struct conn **ret, enum pg_role role, const struct var
 	    put_variable(c, "user", v->user, v->default_user, e) ||
 	    put_variable(c, "password", v->password, NULL, e))
 		return -1;
-	const char *ports = get(c, "port");
-	if (ports[strspn(ports, "0123456789, \t")])
+	if (!ports_are_numbers(get(c, "port")))
 		return err_set(e, ERR_USAGE, "%s is not a port number", v->port);
 	return finish(ret, GIVE(&c), v->origin, e);
 }
