@@ -267,17 +267,17 @@ static const char *excuse(struct definitions *d, const struct model_object *o, e
 }
 
 /* What a run took as the target has it, and has proven its rows in, is an exception. */
-static enum finding_verdict taken(const struct definitions *d, enum finding_verdict v)
+static enum finding_verdict taken(bool moved, enum finding_verdict v)
 {
-	return v == FINDING_FAIL && d->want.moved ? FINDING_WARNING : v;
+	return moved && v == FINDING_FAIL ? FINDING_WARNING : v;
 }
 
 static void one_end(struct definitions *d, const struct model_object *o, enum pg_role role,
 		    enum sort sort)
 {
-	enum finding_verdict v = role == PG_SOURCE ? sorts[sort].missing
-				 : sort == COLUMN  ? taken(d, sorts[sort].extra)
-						   : sorts[sort].extra;
+	const struct pair *p = sort == COLUMN ? pair_of(d, o->table) : NULL;
+	enum finding_verdict v =
+		role == PG_SOURCE ? sorts[sort].missing : taken(p && p->moved, sorts[sort].extra);
 	const char *why = role == PG_SOURCE ? excuse(d, o, sort) : "";
 
 	if (v == FINDING_PASS ||
@@ -347,8 +347,9 @@ static void say_column_type(struct definitions *d, const struct model_change *c,
 		s = table_column(p->end[PG_SOURCE], text_str(&d->name));
 		t = table_column(p->end[PG_TARGET], text_str(&d->name));
 	}
-	w->verdict =
-		s && t && s->is_vector && t->is_vector_like ? FINDING_INFO : taken(d, FINDING_FAIL);
+	w->verdict = s && t && s->is_vector && t->is_vector_like
+			     ? FINDING_INFO
+			     : taken(p && p->moved, FINDING_FAIL);
 	text_addf(&w->text, "column %s is %s in the source, %s in the target", name, c->from,
 		  c->to);
 }
@@ -410,8 +411,8 @@ static void say_whole(const struct definitions *d, enum sort sort, const struct 
 	}
 	/* A run makes unlogged tables logged, as the server would empty them. */
 	if (!is_attribute(c, "persistence") || strcmp(c->to, "permanent") != 0)
-		w->verdict =
-			sort == EXTENSION ? taken(d, sorts[sort].different) : sorts[sort].different;
+		w->verdict = sort == EXTENSION ? taken(d->want.moved, sorts[sort].different)
+					       : sorts[sort].different;
 	else if (w->verdict == FINDING_PASS)
 		w->verdict = FINDING_INFO;
 }

@@ -15,8 +15,9 @@
 struct parity_want {
 	bool only_tables; /* objects of other tables, and of none, are not looked at */
 	/*
-	 * A run moved the rows: it took versions of extensions, types of columns and columns of the
-	 * target's own as they are there, and has proven its rows with them. Those are exceptions.
+	 * A run moved rows: it took versions of extensions and, in the tables that it moved (pair.h),
+	 * types of columns and columns of the target's own as they are there, and has proven its rows
+	 * with them. Those are exceptions.
 	 */
 	bool moved;
 };

@@ -8,7 +8,7 @@
  * INVARIANT	end[PG_TARGET] and end[PG_SOURCE] are both set where both ends were read and have
  *		the table. `why` is not empty exactly where the contents cannot be compared.
  * OWNER	pairs_free(). Borrows from the two catalogs, which must outlive it.
- * THREADS	Read-only once made.
+ * THREADS	Read-only once made, and `moved` is set.
  */
 #ifndef VERIFY_PAIR_H
 #define VERIFY_PAIR_H
@@ -33,6 +33,7 @@ struct pair {
 	int n_casts;
 	bool text_mode;       /* the target is digested as text, as a stream in text format was */
 	bool converted;       /* a cast is applied to the source */
+	bool moved;           /* what a run carried of it is known; set by the verification */
 	char conversion[128]; /* in words, where converted */
 	char why[256];        /* why contents cannot be compared, or "" */
 };

@@ -95,7 +95,7 @@ int parity_check(struct pg *const pg[2], const struct pairs *pairs, struct parit
 
 /* --- tables --- */
 
-void parity_tables(const struct pairs *pairs, bool has_source, bool moved, json_t *checks)
+void parity_tables(const struct pairs *pairs, bool has_source, json_t *checks)
 {
 	int same = 0;
 
@@ -112,8 +112,8 @@ void parity_tables(const struct pairs *pairs, bool has_source, bool moved, json_
 				    "table %s is only in the target", p->name);
 		else if (p->why[0])
 			finding_add(checks, "schema", p->name,
-				    moved ? FINDING_WARNING : FINDING_FAIL, "table %s: %s", p->name,
-				    p->why);
+				    p->moved ? FINDING_WARNING : FINDING_FAIL, "table %s: %s",
+				    p->name, p->why);
 		else
 			same++;
 	}

@@ -21,7 +21,7 @@ int parity_check(struct pg *const pg[2], const struct pairs *pairs, struct parit
 		 json_t *checks, json_t *objects, struct err *e) MUST_CHECK;
 
 /* Tables and whether their rows can be compared, from the catalogs alone. */
-void parity_tables(const struct pairs *pairs, bool has_source, bool moved, json_t *checks);
+void parity_tables(const struct pairs *pairs, bool has_source, json_t *checks);
 
 /* Sequences of both ends (catalogs[PG_SOURCE] may be NULL). */
 int parity_sequences(struct pg *const pg[2], const struct catalog *const catalogs[2],

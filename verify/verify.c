@@ -45,7 +45,7 @@ static int check_schema(struct verification *r, struct err *e)
 
 	verification_begin(r, "schema");
 	json_object_set_new(r->doc, "objects", objects);
-	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, want.moved, r->checks);
+	parity_tables(&r->pairs, r->ends.plain[PG_SOURCE] != NULL, r->checks);
 	if (parity_check(r->ends.plain, &r->pairs, want, r->checks, objects, &failed) &&
 	    verification_tolerate(r, "schema", "definitions", &failed, e))
 		return -1;
@@ -236,8 +236,11 @@ static int pair_tables(struct verification *r, struct err *e)
 		struct err failed = ERR_INIT;
 
 		if (pairs_make(&r->pairs, catalogs, r->ends.plain, &division, is_filtered(r),
-			       &failed) == 0)
+			       &failed) == 0) {
+			for (int i = 0; i < r->pairs.n; i++)
+				r->pairs.pair[i].moved = expected_of(r, &r->pairs.pair[i]) != NULL;
 			return 0;
+		}
 		if (!session_again(&failed, &attempt, deadline, s->stop)) {
 			*e = failed;
 			return -1;

@@ -77,6 +77,18 @@ class RunEnd(Servers):
         alone = self.call("verify", "--level", "digest")
         self.assertEqual(alone.status, 7, alone.text)
 
+    def test_a_table_that_the_run_did_not_move_has_no_exception(self):
+        """verify --against-run of the whole database: only what was moved was looked at before."""
+        self.source.psql("CREATE TABLE aside (v varchar(9))")
+        self.addCleanup(self.source.psql, "DROP TABLE aside")
+        self.target.psql("CREATE TABLE aside (v varchar, extra int); ALTER TABLE aside OWNER TO %s" % FERRY, db=self.db)
+        done, _ = self.run_it("--table", "docs")
+        self.assertEqual(done.status, 0, done.text)
+        whole = self.call("verify", "--against-run", self.dir, "--table", "aside", "--table", "docs", "--level", "digest")
+        self.assertEqual(whole.status, 7, whole.text)
+        self.assertRegex(whole.text, r"fail\s+schema\s+public\.aside\.v: .*character varying\(9\)")
+        self.assertRegex(whole.text, r"fail\s+schema\s+public\.aside: .*extra")
+
 
 if __name__ == "__main__":
     unittest.main()
